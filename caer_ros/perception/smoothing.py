@@ -1,0 +1,92 @@
+"""Scores over time: an exponential mean along each track, by image stamps.
+
+The mean moves towards a new value by ``1 - exp(-dt / time_constant)`` of the way, which makes it independent of the
+camera's rate: the exact response of a first-order low-pass to a value that held since the image before. Only images
+with evidence move it; being a convex combination, it keeps the range of the scores and the sum of a softmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caer_ros.perception.person import EmotionStatus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caer_ros.perception.person import Person
+
+_EVIDENCE = (EmotionStatus.OK, EmotionStatus.UNCERTAIN)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Of one person. Labels have their own clocks, because each may be missing from any image."""
+
+    scores: NDArray[np.float64]
+    """[E], NaN where nothing is known."""
+    stamps_ns: NDArray[np.int64]
+    """[E], of the last evidence."""
+
+
+class Smoother:
+    """Smooths the scores of tracked persons.
+
+    Args:
+        time_constant: s, after which a step is followed by 63 %; 0 does not smooth.
+        forget: s without evidence, after which what is known of a person is dropped. While it lasts the smoothed
+            scores hold their last value.
+
+    Both are attributes and may be changed between two updates.
+    """
+
+    def __init__(self, time_constant: float, forget: float) -> None:
+        self.time_constant = time_constant
+        self.forget = forget
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everybody, as after a jump back in time or a change of labels."""
+        self._memories: dict[str, _Memory] = {}
+
+    def update(self, persons: list[Person], stamp_ns: int) -> None:
+        """Sets ``smoothed_scores`` of ``persons``, each one image's or none's; stamps in nanoseconds, increasing."""
+        self._forget_stale(stamp_ns)
+        for person in persons:
+            if not person.track_id:
+                person.smoothed_scores = person.scores.copy()
+                continue
+            if person.status in _EVIDENCE and not np.isnan(person.scores).all():
+                self._take_in(person, stamp_ns)
+            memory = self._memories.get(person.track_id)
+            known = np.nan if memory is None else memory.scores
+            person.smoothed_scores = np.full(person.scores.shape, known, np.float32)
+
+    def _forget_stale(self, stamp_ns: int) -> None:
+        """Also bounds the memory: who has left gives no evidence."""
+        for memory in self._memories.values():
+            memory.scores[(stamp_ns - memory.stamps_ns) / 1e9 > self.forget] = np.nan
+        self._memories = {
+            track_id: memory for track_id, memory in self._memories.items() if not np.isnan(memory.scores).all()
+        }
+
+    def _take_in(self, person: Person, stamp_ns: int) -> None:
+        memory = self._memories.get(person.track_id)
+        if memory is None:
+            memory = _Memory(np.full(person.scores.shape, np.nan), np.full(person.scores.shape, stamp_ns, np.int64))
+            self._memories[person.track_id] = memory
+        known = ~np.isnan(person.scores)
+        scores = person.scores[known].astype(np.float64)
+        before = np.where(np.isnan(memory.scores[known]), scores, memory.scores[known])
+        weights = self._weights(stamp_ns - memory.stamps_ns[known])
+        memory.scores[known] = weights * scores + (1 - weights) * before
+        memory.stamps_ns[known] = stamp_ns
+
+    def _weights(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of values whose predecessors are ``elapsed_ns`` old, 0..1."""
+        if self.time_constant <= 0:
+            return np.ones(elapsed_ns.shape)
+        return -np.expm1(elapsed_ns.astype(np.float64) * (-1e-9 / self.time_constant))
