@@ -76,9 +76,7 @@ class Problems:
             count = 1 if known is None else known.count + 1
             quiet = known is not None and now - known.logged < LOG_PERIOD
             logged = known.logged if known is not None and quiet else now
-            self.newest = self._problems[key] = Problem(
-                key, level, message, count, now, logged, self._stamp()
-            )
+            self.newest = self._problems[key] = Problem(key, level, message, count, now, logged, self._stamp())
         if not quiet:
             self._log(level, message if count == 1 else f"{message} ({count} times since start)")
 

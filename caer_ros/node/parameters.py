@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caer_ros.perception.pipeline import PipelineSettings
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.parameter import Parameter as RosParameter
 
-Value = Union[bool, int, float, str]
+Value: TypeAlias = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def declare(node: Node) -> None:
         if isinstance(p.default, float):
             descriptor.floating_point_range = [FloatingPointRange(from_value=p.low, to_value=p.high)]
         elif p.low is not None:
-            descriptor.integer_range = [IntegerRange(from_value=int(p.low), to_value=int(p.high))]
+            descriptor.integer_range = [IntegerRange(from_value=int(p.low), to_value=int(p.high or 0))]
         if p.pattern:
             descriptor.additional_constraints = f"one of {p.allowed}"
         node.declare_parameter(p.name, p.default, descriptor)

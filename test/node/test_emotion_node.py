@@ -261,11 +261,11 @@ def test_a_corrupt_jpeg(tmp_path: Path, toy: Path) -> None:
         rejected = 0
         for data, text in ((b"", "empty"), (b"not a picture", "13 bytes"), (broken[: len(broken) // 2], "truncated")):
 
-            def refused(data: bytes = data) -> bool:
+            def refused(data: bytes = data, before: int = rejected) -> bool:
                 message = CompressedImage(format="jpeg", data=data)
                 around.set_stamp(message)
                 around.compressed.publish(message)
-                return until(lambda: around.statuses and around.statuses[-1].images_rejected > rejected, 2)
+                return until(lambda: around.statuses and around.statuses[-1].images_rejected > before, 2)
 
             assert until(refused, 40), around.said()
             assert text in around.statuses[-1].reason

@@ -58,7 +58,7 @@ def test_a_scaled_image_has_the_same_directions() -> None:
 
 
 def test_another_aspect_ratio_is_refused() -> None:
-    with pytest.raises(ValueError, match="640×480.*640×360"):
+    with pytest.raises(ValueError, match=r"640×480.*640×360"):
         make([], "plumb_bob").directions([[1, 1]], 640, 360)
 
 

@@ -57,8 +57,9 @@ def test_overrides_are_parameters_of_the_node() -> None:
 
 def test_the_launch_file_describes_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("launch_ros", reason="launch and launch_ros are not on PyPI; they come with a ROS installation")
-    from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+    from launch import LaunchContext
 
     spec = importlib.util.spec_from_file_location("emotion_launch", LAUNCH_FILE)
     assert spec is not None
