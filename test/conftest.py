@@ -1,0 +1,12 @@
+"""Settings of all tests."""
+
+from __future__ import annotations
+
+try:
+    from hypothesis import settings
+except ImportError:  # on a robot, where `colcon test` runs the smoke tests alone
+    pass
+else:
+    # No deadline: how long an example takes says something about the machine, not about the code.
+    settings.register_profile("caer_ros", deadline=None)
+    settings.load_profile("caer_ros")
