@@ -1,0 +1,108 @@
+"""Writes a node's messages into an mcap bag, which any reader of ROS 2 bags understands: definitions are inside."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rclpy.serialization import serialize_message
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rosbags.typesys.store import Typestore
+
+
+class RecordingError(Exception):
+    """The messages cannot be written; says why."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic to record: its name, type such as ``caer_ros/msg/PersonEvent``, and whether late joiners get the last."""
+
+    name: str
+    msgtype: str
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One message, serialized (CDR)."""
+
+    topic: Topic
+    time_ns: int
+    """On the node's ROS clock; 0 when that had not started."""
+    cdr: bytes
+
+
+def recorded(topic: Topic, message: Any) -> Recorded:
+    """A message of the node as it is recorded: at the time it was published, else at its stamp."""
+    time = getattr(message, "published", message.header.stamp)
+    return Recorded(topic, time.sec * 10**9 + time.nanosec, serialize_message(message))
+
+
+def write(folder: Path, messages: Iterable[Recorded]) -> None:
+    """Write a new bag in the order of time. What came before the clock started is put at the first known time.
+
+    Args:
+        folder: becomes the bag; must not exist.
+        messages: in the order in which they came.
+
+    Raises:
+        RecordingError: ``folder`` exists, or the message definitions are not installed.
+
+    """
+    if folder.exists():
+        raise RecordingError(f"{folder} exists already")
+    received = list(messages)
+    first = min((message.time_ns for message in received if message.time_ns), default=1)
+    types = typestore()
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {
+            topic: writer.add_connection(
+                topic.name, topic.msgtype, typestore=types, offered_qos_profiles=[_qos(topic.latched)]
+            )
+            for topic in dict.fromkeys(message.topic for message in received)
+        }
+        for message in sorted(received, key=lambda message: message.time_ns):
+            writer.write(connections[message.topic], max(message.time_ns, first), message.cdr)
+
+
+def typestore() -> Typestore:
+    """ROS 2 Jazzy's message types and our own. Raises RecordingError when ours are not installed."""
+    types = get_typestore(Stores.ROS2_JAZZY)
+    for file in sorted(definitions().glob("*.msg")):
+        types.register(get_types_from_msg(file.read_text("utf8"), f"caer_ros/msg/{file.stem}"))
+    return types
+
+
+def definitions() -> Path:
+    """The folder of our .msg files: in the source tree, a sourced workspace or this Python's prefix."""
+    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
+    folders = [Path(__file__).resolve().parents[2], *(Path(prefix) / "share" / "caer_ros" for prefix in prefixes)]
+    for folder in folders:
+        if (folder / "msg" / "PersonEmotionArray.msg").is_file():
+            return folder / "msg"
+    raise RecordingError(f"no msg/PersonEmotionArray.msg in {', '.join(map(str, folders))}: is caer_ros installed?")
+
+
+def _qos(latched: bool) -> Qos:
+    """What the node offers, so that `ros2 bag play` offers the same."""
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 50,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=QosTime(0, 0),
+        lifespan=QosTime(0, 0),
+        liveliness=QosLiveliness.SYSTEM_DEFAULT,
+        liveliness_lease_duration=QosTime(0, 0),
+        avoid_ros_namespace_conventions=False,
+    )
