@@ -87,6 +87,6 @@ class Smoother:
 
     def _weights(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of values whose predecessors are ``elapsed_ns`` old, 0..1."""
-        if self.time_constant <= 0:
+        if self.time_constant < 1e-9:  # s, the resolution of stamps; also keeps the division finite
             return np.ones(elapsed_ns.shape)
         return -np.expm1(elapsed_ns.astype(np.float64) * (-1e-9 / self.time_constant))
