@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo
     from rclpy.node import Node
     from rclpy.time import Time
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 LOST_FRACTION = 0.7
 """Fewer images than this fraction of what is announced is worth a warning."""
+UNKNOWN_NAME = "_NODE_NAME_UNKNOWN_"
+"""What rmw calls a node that discovery has not told about yet."""
 CALIBRATION = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -127,7 +130,7 @@ class CameraInput:
 
     def _look_for_incompatible_qos(self) -> None:
         offers = [
-            f"{end.node_name} offers {_in_words(end.qos_profile)}"
+            f"{_name(end)} offers {_in_words(end.qos_profile)}"
             for end in self._node.get_publishers_info_by_topic(self.topic)
             if qos_check_compatible(end.qos_profile, self._qos)[0] == QoSCompatibility.ERROR
         ]
@@ -150,7 +153,7 @@ class CameraInput:
         types = {end.topic_type for end in publishers}
         if wanted not in types:
             return f"{since}: {', '.join(sorted(types))} is published there, not {wanted}; check image_transport"
-        names = ", ".join(sorted(end.node_name for end in publishers))
+        names = ", ".join(sorted(map(_name, publishers)))
         return f"{since}: {names} is there and silent (or its large messages are lost: see config/fastdds_shm.xml)"
 
     def _look_for_lost_images(self, expected_rate: float) -> None:
@@ -165,6 +168,10 @@ class CameraInput:
             "messages are lost on their way; start the camera's process with config/fastdds_shm.xml, "
             "or take compressed images",
         )
+
+
+def _name(end: TopicEndpointInfo) -> str:
+    return "a camera" if end.node_name == UNKNOWN_NAME else end.node_name
 
 
 def _in_words(qos: QoSProfile) -> str:

@@ -7,6 +7,7 @@ The executor only takes messages; a worker thread decodes, infers and publishes,
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
 import threading
 import traceback
@@ -537,6 +538,8 @@ def main(args: list[str] | None = None) -> int:
     except (ExternalShutdownException, KeyboardInterrupt):
         pass
     finally:
+        # `ros2 launch` and a terminal both send Ctrl-C: the second must not break off the first one's work.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         node.close()
         rclpy.try_shutdown()
     return 0

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caer_ros.perception.person import Array
+
+F = TypeVar("F", np.float32, np.float64)
 
 
-def iou(a: Array, b: Array) -> Array:
+def iou(a: NDArray[F], b: NDArray[F]) -> NDArray[F]:
     """Intersection over union of each of ``a`` [N,4] with each of ``b`` [M,4] (xyxy): [N,M], 0..1."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a, area_b = np.prod(a[:, 2:] - a[:, :2], axis=1), np.prod(b[:, 2:] - b[:, :2], axis=1)
-    union = area_a[:, None] + area_b[None] - shared
-    result: Array = shared / np.maximum(union, np.finfo(np.float32).tiny)
+    return paired_iou(a[:, None], b[None])
+
+
+def paired_iou(a: NDArray[F], b: NDArray[F]) -> NDArray[F]:
+    """Intersection over union along the last axis of two arrays [...,4] that broadcast; 0 for empty boxes."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    union = _areas(a) + _areas(b) - shared
+    result: NDArray[F] = shared / np.maximum(union, np.finfo(np.float32).tiny)
     return result
 
 
-def suppress(boxes: Array, scores: Array, threshold: float) -> NDArray[np.intp]:
+def _areas(boxes: NDArray[F]) -> NDArray[F]:
+    areas: NDArray[F] = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
+    return areas
+
+
+def suppress(boxes: NDArray[F], scores: NDArray[F], threshold: float) -> NDArray[np.intp]:
     """Greedy non-maximum suppression: of two boxes whose IoU is above ``threshold`` only the better stays.
 
     Boxes [N,4] xyxy, scores [N]; returns the indices of those that stay, best first.

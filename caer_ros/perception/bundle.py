@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, TypeVar
 
 import yaml
 
+from caer_ros import share
 from caer_ros.perception.calibration import Calibration
 from caer_ros.perception.person import BoxKind, ScoreType
 from caer_ros.perception.resizing import INTERPOLATIONS, MODES, Resize
@@ -132,9 +132,8 @@ def find(name_or_path: str) -> Path:
     """The folder of a bundle.
 
     Args:
-        name_or_path: a path to the folder, or the name of one in: ``CAER_MODEL_PATH`` (a path list),
-            share/caer_ros/models of each entry of ``AMENT_PREFIX_PATH`` and of this Python's prefix, and models/ of
-            the source tree.
+        name_or_path: a path to the folder, or the name of one in a folder of ``CAER_MODEL_PATH`` (a path list) or in
+            models/ of the package (see :func:`caer_ros.share.folders`).
 
     Raises:
         BundleError: none there; names the places searched and the bundles that exist.
@@ -166,9 +165,7 @@ def available() -> list[Path]:
 
 def _search_path() -> list[Path]:
     own = [Path(entry) for entry in os.environ.get("CAER_MODEL_PATH", "").split(os.pathsep) if entry]
-    prefixes = [entry for entry in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if entry]
-    shares = [Path(prefix, "share", "caer_ros", "models") for prefix in [*prefixes, sys.prefix]]
-    return list(dict.fromkeys([*own, *shares, Path(__file__).resolve().parents[2] / "models"]))
+    return list(dict.fromkeys([*own, *(folder / "models" for folder in share.folders())]))
 
 
 def read(path: Path, verify: bool = True) -> Bundle:

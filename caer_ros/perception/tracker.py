@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from caer_ros.perception.boxes import iou, paired_iou
 from caer_ros.perception.person import EmotionStatus, Person, TrackState
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class Tracker:
             rows, columns = np.flatnonzero(matches < 0), candidates[free[candidates]]
             if len(rows) and len(columns):
                 pair = predicted[rows], boxes[columns]
-                overlap = _grown_iou(*pair, margins[rows]) if grown else _iou(*pair)
+                overlap: Floats = _grown_iou(*pair, margins[rows]) if grown else iou(*pair)
                 row, column = _assign(overlap, self.settings.match_iou)
                 matches[rows[row]] = columns[column]
                 free[columns[column]] = False
@@ -164,7 +165,7 @@ class Tracker:
         candidates = confident[~np.isin(confident, matched)].tolist()
         if not candidates:
             return []
-        duplicates = _iou(boxes, boxes) > self.settings.duplicate_iou
+        duplicates = iou(boxes, boxes) > self.settings.duplicate_iou
         taken: list[int] = matched.tolist()
         born: list[int] = []
         for candidate in candidates:
@@ -297,11 +298,6 @@ def _canonical_order(boxes: Floats, confidences: Floats) -> Indices:
     return np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -confidences))
 
 
-def _iou(a: Floats, b: Floats) -> Floats:
-    """[N, M] intersection over union."""
-    return _pairwise_iou(a[:, None], b[None])
-
-
 def _grown_iou(a: Floats, b: Floats, margins: Floats) -> Floats:
     """[N, M] overlap after both boxes of a pair grew on each side by ``margins`` [N, 2] of its ``a``.
 
@@ -310,21 +306,8 @@ def _grown_iou(a: Floats, b: Floats, margins: Floats) -> Floats:
     growth = np.concatenate([-margins, margins], axis=1)[:, None]
     a_heights, b_heights = (a[:, 3] - a[:, 1])[:, None], (b[:, 3] - b[:, 1])[None]
     alike = np.minimum(a_heights, b_heights) >= _SIZE_RATIO * np.maximum(a_heights, b_heights)
-    return np.where(alike, _pairwise_iou(a[:, None] + growth, b[None] + growth), 0.0)
-
-
-def _pairwise_iou(a: Floats, b: Floats) -> Floats:
-    """IoU along the last axis of two arrays [..., 4] that broadcast."""
-    shared = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0)
-    intersection = shared[..., 0] * shared[..., 1]
-    union = _areas(a) + _areas(b) - intersection
-    overlap: Floats = intersection / np.maximum(union, 1e-9)
+    overlap: Floats = np.where(alike, paired_iou(a[:, None] + growth, b[None] + growth), 0.0)
     return overlap
-
-
-def _areas(boxes: Floats) -> Floats:
-    areas: Floats = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    return areas
 
 
 def _assign(overlap: Floats, least: float) -> tuple[Indices, Indices]:

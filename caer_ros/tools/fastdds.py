@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
+
+from caer_ros import share
 
 PROFILE = "config/fastdds_shm.xml"
 VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -26,9 +27,10 @@ def use_profile() -> str:
     """
     if any(os.environ.get(name) for name in USERS_OWN) or Path("DEFAULT_FASTRTPS_PROFILES.xml").exists():
         return ""
-    profile = find_profile()
-    if profile is None:
-        return f"{PROFILE} is not installed: raw images may get lost on the way"
+    try:
+        profile = share.find(PROFILE)
+    except FileNotFoundError as error:
+        return f"{error} Raw images may get lost on the way"
     free = free_bytes(SHARED_MEMORY)
     if free < NEEDED_BYTES:
         return (
@@ -38,13 +40,6 @@ def use_profile() -> str:
     for name in VARIABLES:
         os.environ[name] = str(profile)
     return ""
-
-
-def find_profile() -> Path | None:
-    """The profile in the source tree, in a sourced workspace or in this Python's prefix."""
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    folders = [Path(__file__).resolve().parents[2], *(Path(prefix) / "share" / "caer_ros" for prefix in prefixes)]
-    return next((folder / PROFILE for folder in folders if (folder / PROFILE).is_file()), None)
 
 
 def free_bytes(folder: Path) -> int:

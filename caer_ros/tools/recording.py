@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.serialization import serialize_message
@@ -13,8 +10,11 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from caer_ros import share
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from rosbags.typesys.store import Typestore
 
@@ -84,13 +84,11 @@ def typestore() -> Typestore:
 
 
 def definitions() -> Path:
-    """The folder of our .msg files: in the source tree, a sourced workspace or this Python's prefix."""
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    folders = [Path(__file__).resolve().parents[2], *(Path(prefix) / "share" / "caer_ros" for prefix in prefixes)]
-    for folder in folders:
-        if (folder / "msg" / "PersonEmotionArray.msg").is_file():
-            return folder / "msg"
-    raise RecordingError(f"no msg/PersonEmotionArray.msg in {', '.join(map(str, folders))}: is caer_ros installed?")
+    """The folder of our .msg files. Raises RecordingError when they are not installed."""
+    try:
+        return share.find("msg/PersonEmotionArray.msg").parent
+    except FileNotFoundError as error:
+        raise RecordingError(str(error)) from error
 
 
 def _qos(latched: bool) -> Qos:

@@ -7,18 +7,18 @@ what the camera looks at; a *scene* draws it.
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from caer_ros import share
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -135,19 +135,16 @@ class Placed:
 
 
 def demo_folder() -> Path:
-    """``resource/demo`` of the source tree, or of the installed package's share folder.
+    """``resource/demo`` of the package.
 
     Raises:
-        SceneError: Neither exists.
+        SceneError: It is not installed.
 
     """
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    shares = [Path(prefix) / "share/caer_ros" for prefix in prefixes if prefix]
-    for root in (Path(__file__).resolve().parents[2], *shares):
-        if (root / "resource/demo/photos").is_dir():
-            return root / "resource/demo"
-    places = ", ".join(str(share) for share in shares)
-    raise SceneError(f"resource/demo/photos not found beside the package nor in {places}: is caer_ros installed?")
+    try:
+        return share.find("resource/demo/photos").parent
+    except FileNotFoundError as error:
+        raise SceneError(str(error)) from error
 
 
 # --- Stories -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from caer_ros.perception import boxes
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
     from pathlib import Path
@@ -279,12 +281,8 @@ def _most_agreement(agreed: Counter[Pair]) -> int:
 
 def overlaps(a: Sequence[Box], b: Sequence[Box]) -> Floats:
     """Intersection over union of each box of ``a`` with each of ``b``, [len(a), len(b)]."""
-    left, right = np.array(a, np.float64).reshape(-1, 1, 4), np.array(b, np.float64).reshape(1, -1, 4)
-    shared = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
-    intersection = np.prod(np.clip(shared, 0.0, None), axis=-1)
-    areas = [np.prod(np.clip(boxes[..., 2:] - boxes[..., :2], 0.0, None), axis=-1) for boxes in (left, right)]
-    union = areas[0] + areas[1] - intersection
-    return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0), np.float64)
+    overlap: Floats = boxes.iou(np.array(a, np.float64).reshape(-1, 4), np.array(b, np.float64).reshape(-1, 4))
+    return overlap
 
 
 def _covered(box: Box, by: Box) -> float:

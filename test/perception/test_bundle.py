@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from graphs import LABELS, write_bundle
 
+from caer_ros import share
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception.bundle import BundleError
 from caer_ros.perception.calibration import Calibration
@@ -184,8 +184,8 @@ class TestFind:
     @pytest.fixture(autouse=True)
     def _bare(self, monkeypatch, tmp_path):
         monkeypatch.delenv("CAER_MODEL_PATH", raising=False)
-        monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
-        monkeypatch.setattr(sys, "prefix", str(tmp_path / "python"))
+        self.shares = [tmp_path / "first", tmp_path / "second"]
+        monkeypatch.setattr(share, "folders", lambda: self.shares)
         monkeypatch.chdir(tmp_path)
 
     def test_by_path(self, folder, monkeypatch):
@@ -198,25 +198,19 @@ class TestFind:
         with pytest.raises(BundleError, match=r"no model\.yaml in this folder"):
             bundles.find(str(tmp_path / "nothing"))
 
-    def test_the_source_tree_has_the_bootstrap(self):
-        assert bundles.find("bootstrap") == Path(bundles.__file__).parents[2] / "models" / "bootstrap"
-
     def test_by_name_in_this_order(self, tmp_path, monkeypatch):
-        own, second = tmp_path / "own", tmp_path / "second"
-        prefix = tmp_path / "install"
-        places = [own, second, prefix / "share/caer_ros/models", tmp_path / "python/share/caer_ros/models"]
+        own, second = tmp_path / "own", tmp_path / "more"
         monkeypatch.setenv("CAER_MODEL_PATH", f"{own}:{second}")
-        monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{prefix}")
-        for place in reversed(places):
+        for place in reversed([own, second, *(folder / "models" for folder in self.shares)]):
             write_bundle(place / "mine")
             assert bundles.find("mine") == place / "mine"
-            assert [path for path in bundles.available() if path.name == "mine"] == [place / "mine"]
-        assert "bootstrap" in [path.name for path in bundles.available()]
+            assert bundles.available() == [place / "mine"]
 
     def test_an_unknown_name_is_told_what_there_is_and_where(self, tmp_path, monkeypatch):
         monkeypatch.setenv("CAER_MODEL_PATH", str(tmp_path / "own"))
         write_bundle(tmp_path / "own" / "mine")
-        with pytest.raises(BundleError, match=r'named "yours"; there are: bootstrap, mine\.') as caught:
+        write_bundle(tmp_path / "first" / "models" / "another")
+        with pytest.raises(BundleError, match=r'named "yours"; there are: another, mine\.') as caught:
             bundles.find("yours")
         assert str(tmp_path / "own") in str(caught.value)
         assert "CAER_MODEL_PATH" in str(caught.value)

@@ -183,15 +183,3 @@ def test_the_camera_never_sees_beyond_the_stage(seed: int) -> None:
 def test_unknown_actor_is_refused() -> None:
     with pytest.raises(scenes.SceneError, match="nobody"):
         standing(("nobody", 900.0, 0))
-
-
-def test_resources_are_found_in_an_installed_share_folder(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    photos = tmp_path / "prefix/share/caer_ros/resource/demo/photos"
-    photos.mkdir(parents=True)
-    monkeypatch.setattr(scenes, "__file__", str(tmp_path / "site-packages/caer_ros/tools/scenes.py"))
-    monkeypatch.setattr(scenes.sys, "prefix", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'other'}:{tmp_path / 'prefix'}")
-    assert scenes.demo_folder() == photos.parent
-    monkeypatch.delenv("AMENT_PREFIX_PATH")
-    with pytest.raises(scenes.SceneError, match="elsewhere"):
-        scenes.demo_folder()
