@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+# A shell that starts the tests in the background lets them, and so every process that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 try:
     from hypothesis import settings
 except ImportError:  # on a robot, where `colcon test` runs the smoke tests alone

@@ -97,12 +97,12 @@ def measure(args: argparse.Namespace, parameters: dict[str, str]) -> dict[str, A
     """The whole benchmark; returns the report."""
     from tempfile import TemporaryDirectory
 
-    from caer_ros.tools import bench_session, demo_bag
+    from caer_ros.tools import demo_bag, domain
     from caer_ros.tools.ros import ros_node
 
     source = args.bag or demo_bag.committed().bag
     with TemporaryDirectory(prefix="caer_bench_") as folder:
-        bench_session.enter_domain(args.domain, Path(folder))
+        domain.enter(args.domain, Path(folder))
         with ros_node("caer_bench") as node, _progress() as say:
             return Bench(node, source, Path(folder), parameters, say).measure(_plan(args), args.only, args.quick)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
 import sys
 import threading
 import time
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 
     from rclpy.node import Node
 
-DOMAINS = range(10, 102)
-"""Above 101 the ports of a domain meet Linux's ephemeral ones."""
 NODE = "/emotion"
 START_LIMIT = 120.0
 """Seconds in which the node has to load its model and publish."""
@@ -45,18 +41,6 @@ class BenchError(Exception):
     """A measurement is not possible; says why."""
 
 
-def enter_domain(domain: int | None, logs: Path) -> int:
-    """Give this process and its children a ROS domain of their own on this machine; before ``rclpy.init``."""
-    others = [number for number in DOMAINS if str(number) != os.environ.get("ROS_DOMAIN_ID")]
-    chosen = random.choice(others) if domain is None else domain
-    for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER"):
-        os.environ.pop(name, None)
-    os.environ["ROS_DOMAIN_ID"] = str(chosen)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_LOG_DIR"] = str(logs)
-    return chosen
-
-
 # --- Processes -----------------------------------------------------------------------------------------------------
 
 
@@ -67,14 +51,10 @@ class Process(Child):
         self.name = name
         self.started = time.monotonic()
         super().__init__(command, os.environ, log)
-        self.usage = Usage(self._popen.pid)
+        self.usage = Usage(self.pid)
 
     def __enter__(self) -> Process:
         return self
-
-    def ask_to_end(self) -> None:
-        """By SIGTERM: a benchmark may well run in the background, where the shell makes its children ignore SIGINT."""
-        self._signal(signal.SIGTERM)
 
     def check(self) -> None:
         """Raises BenchError with its last words when it has ended."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import random
 import shlex
 import shutil
 import signal
-import socket
 import sys
 import time
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caer_ros.tools import domain
 from caer_ros.tools.arguments import positive
 from caer_ros.tools.performance import TRUTH, DemoError, Scenario, perform
 
@@ -40,8 +39,6 @@ MARKER = ".caer_demo"
 OURS = {MARKER, "index.html", "summary.json", "video.webm", "video.mp4", "pictures", "messages", "logs"}
 """What is in an output folder, and nothing else: only then is it replaced."""
 
-DOMAINS = range(1, 102)
-"""Above 101 the ports of a domain meet Linux's ephemeral ones."""
 THUMBNAIL, PORTRAIT = 640, 184
 """Largest width in pixels of the pictures on the page."""
 
@@ -73,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=args.json, highlight=False, soft_wrap=not sys.stdout.isatty())
     scenario = Scenario.of(args.bag)
     out = prepare(args.out)
-    enter_domain(out / "logs")
+    own = os.environ.get("ROS_DOMAIN_ID")
+    domain.enter(int(own) if own else None, out / "logs" / "ros")
     with _on_failure_show_logs(out / "logs"):
         takings = perform(scenario, args, out, console)
     outcome = evaluate(scenario, args, takings)
@@ -105,30 +103,6 @@ def prepare(out: Path) -> Path:
     (out / "logs").mkdir(parents=True)
     (out / MARKER).write_text("Made by `caer demo`, which empties this folder when it is called again.\n", "utf8")
     return out
-
-
-def enter_domain(logs: Path) -> None:
-    """Let this process and its children talk among themselves: a free ROS domain, unless the user has chosen one."""
-    if not os.environ.get("ROS_DOMAIN_ID"):
-        os.environ["ROS_DOMAIN_ID"] = str(free_domain())
-    for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER"):
-        os.environ.pop(name, None)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_LOG_DIR"] = str(logs / "ros")
-    os.environ["PYTHONUNBUFFERED"] = "1"
-
-
-def free_domain() -> int:
-    """A ROS domain in which nobody on this machine is."""
-    for domain in random.sample(DOMAINS, len(DOMAINS)):
-        # The first participant of a domain takes this port (DDSI-RTPS 2.3, section 9.6.1.1).
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    return random.choice(DOMAINS)
 
 
 @contextmanager

@@ -32,6 +32,11 @@ class Child:
             )
 
     @property
+    def pid(self) -> int:
+        """Of the process, and of its group."""
+        return self._popen.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative when a signal ended it."""
         return self._popen.poll()
@@ -42,8 +47,8 @@ class Child:
         return lines[-count:]
 
     def ask_to_end(self) -> None:
-        """Like Ctrl-C."""
-        self._signal(signal.SIGINT)
+        """By SIGTERM: a process that was started in the background may ignore SIGINT."""
+        self._signal(signal.SIGTERM)
 
     def end(self) -> None:
         """Ask it to end, and kill its group when it does not, or when it left somebody behind."""

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import cv2
@@ -261,10 +260,3 @@ def test_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("precious")
     with pytest.raises(DemoError, match=r"out: is a file"):
         prepare(tmp_path / "out")
-
-
-def test_a_domain_in_use_is_not_taken(monkeypatch):
-    monkeypatch.setattr(demo, "DOMAINS", range(2, 4))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
-        participant.bind(("", 7400 + 250 * 2 + 10))
-        assert {demo.free_domain() for _ in range(20)} == {3}

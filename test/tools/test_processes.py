@@ -12,7 +12,7 @@ from caer_ros.tools import processes
 from caer_ros.tools.processes import Child
 
 STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
 )
 PARENT = f"""
 import subprocess, sys, time
@@ -49,12 +49,10 @@ def test_waiting_has_a_limit(tmp_path):
 
 def test_leaving_the_context_lets_it_tidy_up(tmp_path):
     code = """
-import time
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('tidied up')))
 print('up', flush=True)
-try:
-    time.sleep(60)
-except KeyboardInterrupt:
-    print('tidied up')
+time.sleep(60)
 """
     with child(code, tmp_path) as polite:
         assert until(lambda: polite.last_lines(1) == ["up"])
