@@ -1,19 +1,18 @@
 """The lifecycle node: camera images in, ``PersonEmotionArray`` out.
 
-configure loads and warms the model, activate subscribes, deactivate stops, cleanup frees the model.
-The executor only takes messages; a worker thread decodes, infers and publishes, always the newest image.
+configure loads and warms the model, activate subscribes, deactivate stops, cleanup frees the model. The executor only
+takes messages and answers services; a :class:`Session`'s worker decodes, infers and publishes.
 """
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import signal
 import sys
 import threading
 import traceback
-from contextlib import contextmanager
 from math import nan
-from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 import rclpy
@@ -32,28 +31,21 @@ from std_srvs.srv import SetBool
 
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray, PersonEvent
 from caer_ros.node import messages, parameters
-from caer_ros.node.camera import Arrival, CameraInput
-from caer_ros.node.diagnostics import Level, Problems, Rate, Stages, diagnostic_array
-from caer_ros.node.events import Event, EventDetector
-from caer_ros.node.worker import Worker
+from caer_ros.node.diagnostics import Level, Problems, Stages, diagnostic_array
+from caer_ros.node.session import Model, Publishers, Session
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor as predictors
 from caer_ros.perception.bundle import BundleError
-from caer_ros.perception.drawing import draw
 from caer_ros.perception.engine import EngineError, EngineSettings
-from caer_ros.perception.images import ImageError
 from caer_ros.perception.pipeline import Pipeline
-from caer_ros.perception.timeline import Order
 from caer_ros.srv import LoadModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
     from rclpy.parameter import Parameter
 
-    from caer_ros.perception.pipeline import Frame, PipelineSettings
+    from caer_ros.perception.pipeline import PipelineSettings
     from caer_ros.perception.predictor import Predictor
 
 EMOTIONS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -63,8 +55,6 @@ DEBUG = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 STATUS_PERIOD = 1.0
 """Seconds between two messages on ``~/status`` and ``/diagnostics``."""
-PLAUSIBLE_LATENCY = 60.0
-"""Seconds; a longer latency, or a negative one, means that camera and node do not share a clock."""
 
 
 class EmotionNode(LifecycleNode):
@@ -73,40 +63,35 @@ class EmotionNode(LifecycleNode):
     def __init__(self, name: str = "emotion", **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.problems = Problems(self._log, lambda: self.get_clock().now().to_msg())
-        self._pipeline: Pipeline | None = None
-        self._worker: Worker[Arrival] | None = None
-        self._camera: CameraInput | None = None
-        self._enabled = True
+        self._model: Model | None = None
+        self._session: Session | None = None
         self._fault = ""
-        self._labels_version = 0
+        self._labels_versions = itertools.count(1)
         self._loading = threading.Lock()
-        self._stages = Stages()
-        self._output_rate = Rate()
-        self._size = (0, 0)
-        self._last_header = Header()
-        self._last_result = monotonic()
-        self._next_debug = 0.0
-        self._drops_unsaid = 0
-        self._drops = 0
-        self._rejected = 0
 
         self.add_on_set_parameters_callback(parameters.judge)
         parameters.declare(self)
-        self._events = EventDetector(self._value("event_hold_time"))
         self.add_post_set_parameters_callback(self._apply_parameters)
 
         self._status_publisher = self.create_publisher(PerceptionStatus, "~/status", LATCHED)
         self._label_publisher = self.create_publisher(EmotionLabels, "~/label_info", LATCHED)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._emotion_publisher = self.create_lifecycle_publisher(PersonEmotionArray, "~/emotions", EMOTIONS)
-        self._event_publisher = self.create_lifecycle_publisher(PersonEvent, "~/events", EVENTS)
-        self._debug_publisher = self.create_lifecycle_publisher(Image, "~/debug_image", DEBUG)
+        self._outputs = Publishers(
+            emotions=self.create_lifecycle_publisher(PersonEmotionArray, "~/emotions", EMOTIONS),
+            events=self.create_lifecycle_publisher(PersonEvent, "~/events", EVENTS),
+            debug=self.create_lifecycle_publisher(Image, "~/debug_image", DEBUG),
+        )
         self.create_service(SetBool, "~/enable", self._on_enable)
         # Loading takes seconds: in a group of its own, it holds up nothing else.
         self.create_service(LoadModel, "~/load_model", self._on_load_model, callback_group=ReentrantCallbackGroup())
         # The status says that the process is alive, so it keeps its pace in simulated time too.
         self.create_timer(STATUS_PERIOD, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._tick()
+
+    def close(self) -> None:
+        """Stop everything and free it."""
+        self._cleanup()
+        self.destroy_node()
 
     # --- Lifecycle. rclpy swallows what a transition raises, so each one says it itself. ---
 
@@ -154,32 +139,23 @@ class EmotionNode(LifecycleNode):
 
     def _configure(self) -> None:
         predictor = self._loaded(self._value("model"))
-        self._pipeline = Pipeline(predictor, self._pipeline_settings(), run=secrets.token_hex(3))
-        self._announce_labels()
+        pipeline = Pipeline(predictor, self._pipeline_settings(), run=secrets.token_hex(3))
+        self._model = Model(pipeline, next(self._labels_versions))
+        self._announce_labels(self._model)
 
     def _start(self) -> None:
-        self._stages.clear()
-        self._output_rate = Rate()
-        self._rejected = self._drops = self._drops_unsaid = 0
-        self._last_result = monotonic()
-        worker: Worker[Arrival] = Worker(self._handle, self._idle)
-        worker.max_rate = self._value("max_rate")
-        self._camera = CameraInput(self, self._value("image_transport"), self._take, self.problems)
-        self._worker = worker
-        worker.start()
-        self.get_logger().info(f"waiting for images on {self._camera.topic}")
+        assert self._model, "activated without being configured"
+        self._session = Session(self, self._model, self._outputs, self.problems)
+        self.get_logger().info(f"waiting for images on {self._session.topic}")
 
     def _stop(self) -> None:
-        if self._camera:
-            self._camera.close()
-        if self._worker:
-            self._worker.stop()
-        self._forget_everybody()
-        self._camera = self._worker = None
+        session, self._session = self._session, None
+        if session:
+            session.close()
 
     def _cleanup(self) -> None:
         self._stop()
-        self._pipeline = None
+        self._model = None
 
     # --- The model ---
 
@@ -204,241 +180,67 @@ class EmotionNode(LifecycleNode):
             target=lambda: outcome.set_result(self._swap_model(request.model)), name="load_model", daemon=True
         ).start()
         response.success, response.message = await outcome
-        if self._pipeline:
-            bundle = self._pipeline.predictor.bundle
+        model = self._model
+        if model:
+            bundle = model.pipeline.predictor.bundle
             response.model_id, response.model_version = bundle.name, bundle.model_version
-        response.labels_version = self._labels_version
+            response.labels_version = model.labels_version
         return response
 
-    def _swap_model(self, model: str) -> tuple[bool, str]:
+    def _swap_model(self, name: str) -> tuple[bool, str]:
         """Load a model beside the one that runs, then change over between two images. In a thread of its own."""
         with self._loading:
-            if not self._pipeline:
+            model = self._model
+            if not model:
                 return False, "the node is not configured: set the parameter `model` and configure it"
-            running = self._pipeline.predictor.bundle
+            running = model.pipeline.predictor.bundle
             try:
-                predictor = self._loaded(model)
+                predictor = self._loaded(name)
+                self._between_images(lambda: self._change_over(model, predictor))
             except Exception as error:
-                message = f"cannot load model {model!r}: {error}; {running.name} goes on"
+                message = f"cannot load model {name!r}: {error}; {running.name} goes on"
                 self.problems.report("load_model_failed", Level.ERROR, message)
                 return False, message
-            self._between_images(lambda: self._change_over(predictor))
             self.problems.solved("load_model_failed")
             return True, f"{predictor.bundle.name} ({predictor.bundle.model_version}) on {predictor.provider}"
 
-    def _change_over(self, predictor: Predictor) -> None:
-        if self._pipeline:
-            self._pipeline.predictor = predictor
-            self._announce_labels()
+    def _change_over(self, model: Model, predictor: Predictor) -> None:
+        model.pipeline.predictor = predictor
+        model.labels_version = next(self._labels_versions)
+        self._announce_labels(model)
 
     def _between_images(self, job: Callable[[], None]) -> None:
-        worker = self._worker
-        if worker:
-            worker.between_items(job)
+        session = self._session
+        if session:
+            session.between_images(job)
         else:
             job()
 
-    def _announce_labels(self) -> None:
-        if self._pipeline:
-            self._labels_version += 1
-            self._publish_labels(self._pipeline)
-
-    def _publish_labels(self, pipeline: Pipeline) -> None:
-        bundle = pipeline.predictor.bundle
+    def _announce_labels(self, model: Model) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
+        pipeline = model.pipeline
         self._label_publisher.publish(
-            messages.labels_message(bundle, self._labels_version, pipeline.uncertain_below, header)
+            messages.labels_message(pipeline.predictor.bundle, model.labels_version, pipeline.uncertain_below, header)
         )
 
-    # --- Images. _take runs in the executor, everything else here in the worker. ---
-
-    def _take(self, arrival: Arrival) -> None:
-        if self._worker and self._enabled:
-            self._worker.mailbox.put(arrival)
-
-    def _handle(self, arrival: Arrival) -> None:
-        try:
-            self._process(arrival)
-        except ImageError as error:
-            self._reject("bad_image", Level.ERROR, f"image on {self._topic} rejected: {error}")
-        except Exception as error:
-            if not self.context.ok():
-                return  # shutting down: there is nobody left to publish to
-            self.get_logger().error(traceback.format_exc(), throttle_duration_sec=10.0)
-            self.problems.report("processing_failed", Level.ERROR, f"an image could not be processed: {error}")
-
-    def _process(self, arrival: Arrival) -> None:
-        pipeline = self._pipeline
-        if not pipeline or not self._worker:
-            return
-        seconds = {"wait": perf_counter() - arrival.steady}
-        header = arrival.message.header
-        stamp_ns = messages.nanoseconds(header.stamp)
-        with _timed(seconds, "decode"):
-            image = messages.decode(arrival.message)
-        self._look_at_size(image)
-        frame = pipeline(image, stamp_ns)
-        seconds.update(frame.seconds)
-        self._look_at_stamp(frame, pipeline)
-        if frame.order is Order.LATE:
-            return
-        if frame.order is Order.JUMPED_BACK:
-            self._publish_events(self._events.everybody_left())
-        self._last_header = header
-
-        with _timed(seconds, "message"):
-            message = self._emotions(arrival, image, frame, seconds)
-        with _timed(seconds, "publish"):
-            self._emotion_publisher.publish(message)
-        seconds["total"] = perf_counter() - arrival.steady
-        seconds["overhead"] = seconds["total"] - seconds["inference"]
-        latency = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
-        if 0 <= latency < PLAUSIBLE_LATENCY:
-            seconds["latency"] = latency
-            seconds["transport"] = latency - seconds["total"]
-        self._last_result = monotonic()
-        self._output_rate.tick()
-        if frame.order is not Order.UNSTAMPED:
-            labels = pipeline.predictor.bundle.labels
-            self._publish_events(self._events.update(frame.persons, labels, pipeline.alive, stamp_ns))
-        if self._debug_publisher.get_subscription_count() and monotonic() >= self._next_debug:
-            with _timed(seconds, "debug"):
-                self._publish_debug(image, frame, header)
-        self._stages.add(seconds)
-
-    def _emotions(
-        self, arrival: Arrival, image: NDArray[np.uint8], frame: Frame, seconds: dict[str, float]
-    ) -> PersonEmotionArray:
-        assert self._pipeline
-        bundle = self._pipeline.predictor.bundle
-        self._collect_drops()
-        drops, self._drops_unsaid = self._drops_unsaid, 0
-        height, width = image.shape[:2]
-        directions = self._directions(frame, width, height)
-        return PersonEmotionArray(
-            header=arrival.message.header,
-            image_width=width,
-            image_height=height,
-            model_id=bundle.name,
-            model_version=bundle.model_version,
-            score_type=int(bundle.score_type),
-            labels=list(bundle.labels),
-            labels_version=self._labels_version,
-            predictable=list(bundle.predictable),
-            received=arrival.received.to_msg(),
-            mailbox_drops=drops,
-            saturated=frame.saturated,
-            persons=[
-                messages.person_message(person, bundle.labels, direction)
-                for person, direction in zip(frame.persons, directions, strict=True)
-            ],
-            inference_time=seconds["inference"],
-            processing_time=perf_counter() - arrival.steady,
-            published=self.get_clock().now().to_msg(),
-        )
-
-    def _directions(self, frame: Frame, width: int, height: int) -> Sequence[NDArray[np.float64] | None]:
-        nowhere = [None] * len(frame.persons)
-        calibration = self._camera.calibration if self._camera else None
-        if not calibration or not frame.persons:
-            return nowhere
-        centres = [(person.box[:2] + person.box[2:]) / 2 for person in frame.persons]
-        try:
-            return list(calibration.directions(centres, width, height))
-        except ValueError as error:
-            self.problems.report("camera_info", Level.WARN, str(error))
-            return nowhere
-
-    def _publish_debug(self, image: NDArray[np.uint8], frame: Frame, header: Header) -> None:
-        assert self._pipeline
-        self._next_debug = monotonic() + 1.0 / self._value("debug_rate")
-        labels = self._pipeline.predictor.bundle.labels
-        picture = draw(image, frame.persons, labels, top=self._value("debug_labels"))
-        self._debug_publisher.publish(messages.image_message(picture, header))
-
-    def _publish_events(self, events: Sequence[Event]) -> None:
-        for event in events:
-            self._event_publisher.publish(messages.event_message(event, self._last_header))
-
-    def _look_at_size(self, image: NDArray[np.uint8]) -> None:
-        height, width = image.shape[:2]
-        if self._size not in ((0, 0), (width, height)):
-            self.problems.report(
-                "resolution_changed",
-                Level.WARN,
-                f"images on {self._topic} changed from {self._size[0]}×{self._size[1]} to {width}×{height}: "
-                "everybody gets a new track id",
-            )
-        self._size = (width, height)
-
-    def _look_at_stamp(self, frame: Frame, pipeline: Pipeline) -> None:
-        if frame.order is Order.LATE:
-            behind = pipeline.behind(frame.stamp_ns)
-            self._reject(
-                "late_image",
-                Level.WARN,
-                f"image on {self._topic} rejected: its stamp is {behind:.3f} s older than the newest, or the same; "
-                "is more than one camera publishing there?",
-            )
-        elif frame.order is Order.UNSTAMPED:
-            self.problems.report(
-                "unstamped",
-                Level.WARN,
-                f"images on {self._topic} carry no stamp: persons are published without track id, smoothing or "
-                "events; let the camera's driver fill header.stamp",
-            )
-        elif frame.order is Order.JUMPED_BACK:
-            self.problems.report(
-                "time_jumped_back",
-                Level.WARN,
-                f"stamps on {self._topic} jumped back (a looping bag?): everybody gets a new track id",
-            )
-
-    def _reject(self, key: str, level: Level, message: str) -> None:
-        self._rejected += 1
-        self.problems.report(key, level, message)
-
-    def _collect_drops(self) -> None:
-        if self._worker:
-            drops = self._worker.mailbox.collect_drops()
-            self._drops += drops
-            self._drops_unsaid += drops
-
-    def _idle(self) -> None:
-        """No image for a moment. When the camera is gone, so is everybody it saw."""
-        camera = self._camera
-        if camera and self._events.present and camera.age > self._longest_silence:
-            self._forget_everybody()
-
-    @property
-    def _longest_silence(self) -> float:
-        return max(self._value("no_image_timeout"), self._value("track_buffer"))
-
-    def _forget_everybody(self) -> None:
-        if self._pipeline:
-            self._pipeline.reset()
-        if self.context.ok():
-            self._publish_events(self._events.everybody_left())
-
-    # --- Services, parameters, status: in the executor ---
+    # --- Services, parameters, status ---
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        if self._enabled and not request.data:
-            self._between_images(self._forget_everybody)
-        self._enabled = request.data
-        self._last_result = monotonic()
+        if self._session is None:
+            response.message = "the node is not active: activate it first"
+            return response
+        self._session.enable(request.data)
         response.success, response.message = True, "enabled" if request.data else "paused"
         self._tick()
         return response
 
     def _apply_parameters(self, changed: list[Parameter]) -> None:
-        self._events.hold_time = self._value("event_hold_time")
-        if self._worker:
-            self._worker.max_rate = self._value("max_rate")
-        if self._pipeline:
-            self._pipeline.settings = self._pipeline_settings()
+        if self._session:
+            self._session.apply_parameters()
+        if self._model:
+            self._model.pipeline.settings = self._pipeline_settings()
             if any(parameter.name == "uncertain_below" for parameter in changed):
-                self._publish_labels(self._pipeline)
+                self._announce_labels(self._model)
 
     def _pipeline_settings(self) -> PipelineSettings:
         return parameters.pipeline_settings({name: self._value(name) for name in parameters.BY_NAME})
@@ -446,64 +248,32 @@ class EmotionNode(LifecycleNode):
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
-    @property
-    def _topic(self) -> str:
-        return self._camera.topic if self._camera else ""
-
     def _tick(self) -> None:
-        self._collect_drops()
         status = self._status()
         self._status_publisher.publish(status)
+        stages = self._session.stages if self._session else Stages()
         self._diagnostics_publisher.publish(
-            diagnostic_array(self.get_fully_qualified_name(), status, self.problems, self._stages)
+            diagnostic_array(self.get_fully_qualified_name(), status, self.problems, stages)
         )
 
     def _status(self) -> PerceptionStatus:
-        state, reason = self._state()
-        newest = self.problems.newest
-        camera = self._camera
-        predictor = self._pipeline.predictor if self._pipeline else None
-        p50, p95 = self._stages.percentiles(50, 95).get("latency", (nan, nan))
-        return PerceptionStatus(
+        status = PerceptionStatus(
             header=Header(stamp=self.get_clock().now().to_msg()),
-            state=state,
-            reason=reason,
-            last_error=newest.message if newest else "",
-            last_error_stamp=newest.stamp if newest else Time(),
-            input_topic=self._topic,
-            input_rate=camera.rate.hertz if camera else 0.0,
-            output_rate=self._output_rate.hertz if camera else 0.0,
-            input_age=camera.age if camera and camera.ever else nan,
-            latency_p50=p50,
-            latency_p95=p95,
-            images_received=camera.received if camera else 0,
-            images_rejected=self._rejected,
-            mailbox_drops=self._drops,
-            provider=predictor.provider if predictor else "",
-            model_id=predictor.bundle.name if predictor else "",
-            model_version=predictor.bundle.model_version if predictor else "",
+            state=PerceptionStatus.FAULT if self._fault else PerceptionStatus.INACTIVE,
+            reason=self._fault,
+            input_age=nan,
+            latency_p50=nan,
+            latency_p95=nan,
         )
-
-    def _state(self) -> tuple[int, str]:
-        """The state and its reason. Looks at the camera, too, so that what is wrong there is reported."""
-        camera = self._camera
-        timeout = self._value("no_image_timeout")
-        missing = camera is not None and camera.look(timeout, self._value("expected_rate"))
-        reasons = "; ".join(problem.message for problem in self.problems.active())
-        if camera is None:
-            return (PerceptionStatus.FAULT, self._fault) if self._fault else (PerceptionStatus.INACTIVE, reasons)
-        if not self._enabled:
-            return PerceptionStatus.PAUSED, "paused by ~/enable"
-        if missing:
-            return PerceptionStatus.NO_CAMERA, reasons
-        if camera.ever and monotonic() - self._last_result > timeout:
-            return PerceptionStatus.FAULT, reasons or "images arrive, but none has been processed"
-        return PerceptionStatus.ACTIVE, reasons
-
-    def close(self) -> None:
-        """Stop the worker and free everything."""
-        self._cleanup()
-        self.destroy_node()
+        if self._session:
+            self._session.fill_in(status)
+        if self._model:
+            predictor = self._model.pipeline.predictor
+            status.provider = predictor.provider
+            status.model_id, status.model_version = predictor.bundle.name, predictor.bundle.model_version
+        newest = self.problems.newest
+        status.last_error, status.last_error_stamp = (newest.message, newest.stamp) if newest else ("", Time())
+        return status
 
     def _log(self, level: Level, message: str) -> None:
         # One call site for each severity: rclpy refuses to change it.
@@ -511,13 +281,6 @@ class EmotionNode(LifecycleNode):
             self.get_logger().error(message)
         else:
             self.get_logger().warning(message)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    started = perf_counter()
-    yield
-    seconds[stage] = perf_counter() - started
 
 
 def main(args: list[str] | None = None) -> int:

@@ -14,13 +14,14 @@ class Mailbox(Generic[T]):
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._item: T | None = None
-        self._drops = 0
+        self.drops = 0
+        """Items that were replaced unread since the start."""
         self._closed = False
 
     def put(self, item: T) -> None:
         """Leave an item; one that was not taken yet is dropped."""
         with self._condition:
-            self._drops += self._item is not None
+            self.drops += self._item is not None
             self._item = item
             self._condition.notify()
 
@@ -35,12 +36,6 @@ class Mailbox(Generic[T]):
         """Wait ``seconds`` without taking anything; at most until the mailbox is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._closed, seconds)
-
-    def collect_drops(self) -> int:
-        """Items dropped since the last call."""
-        with self._condition:
-            drops, self._drops = self._drops, 0
-            return drops
 
     def close(self) -> None:
         """Wake whoever waits; the mailbox stays closed."""
