@@ -18,6 +18,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+_PREFIXES = ("AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH")
 
 
 def check_tools() -> None:
@@ -39,8 +40,8 @@ def stage(messages_only: bool) -> Path:
     prefix = build / "stage"
     shutil.rmtree(prefix, ignore_errors=True)  # what is no longer installed must not linger
     environment = os.environ | {
-        "AMENT_PREFIX_PATH": sys.prefix,
-        "CMAKE_PREFIX_PATH": sys.prefix,
+        # Where ROS lies: in this Python's prefix (wheels), or in what is sourced (apt).
+        **{name: os.pathsep.join(filter(None, [sys.prefix, os.environ.get(name)])) for name in _PREFIXES},
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]),  # cmake, ninja
     }
     configure = [

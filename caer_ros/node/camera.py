@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LOST_FRACTION = 0.7
 """Fewer images than this fraction of what is announced is worth a warning."""
+BRIEF = 0.5
+"""Seconds: a camera that has been silent for longer may have been stopped."""
 UNKNOWN_NAME = "_NODE_NAME_UNKNOWN_"
 """What rmw calls a node that discovery has not told about yet."""
 CALIBRATION = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -103,13 +105,15 @@ class CameraInput:
         elif self._missing:
             self._problems.solved("no_image")
             self._node.get_logger().info(f"images on {self.topic} again")
-        if not missing and self.ever:
+        if self.ever and self.age < BRIEF:
             self._look_for_lost_images(expected_rate)
         self._missing = missing
         return missing
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         steady = perf_counter()
+        if self.age > self.rate.window or not self.ever:
+            self.rate, self._announced = Rate(), Rate()  # a camera that starts has not lost what it did not send
         self._last_image = monotonic()
         self.received += 1
         self.rate.tick()
@@ -118,8 +122,16 @@ class CameraInput:
     def _on_info(self, info: CameraInfo) -> None:
         self._announced.tick()
         try:
+            roi = (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height)
             self.calibration = camera(
-                info.width, info.height, info.k, info.d, info.p, info.distortion_model, rectified=self._rectified
+                info.width,
+                info.height,
+                info.k,
+                info.d,
+                info.p,
+                info.distortion_model,
+                rectified=self._rectified,
+                roi=roi,
             )
         except ValueError as error:
             self.calibration = None

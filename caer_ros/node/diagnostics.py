@@ -25,6 +25,10 @@ ACTIVE_TIME = 5.0
 """Seconds for which a problem counts as present after it was last reported."""
 
 
+STATES = ("inactive", "ok", "paused", "no camera", "fault")
+"""PerceptionStatus.state in words."""
+
+
 class Level(IntEnum):
     """Same values as diagnostic_msgs/DiagnosticStatus."""
 
@@ -68,13 +72,21 @@ class Problems:
         self._problems: dict[str, Problem] = {}
         self.newest: Problem | None = None
 
-    def report(self, key: str, level: Level, message: str) -> None:
-        """Say that a problem is there (again). ``key`` names its kind, such as ``corrupt_image``."""
+    def report(self, key: str, level: Level, message: str, *, always: bool = False) -> None:
+        """Say that a problem is there (again).
+
+        Args:
+            key: names its kind, such as ``corrupt_image``.
+            level: how bad it is.
+            message: one line; white space is folded.
+            always: log it even if the last one of its kind was just logged: somebody waits for the answer.
+        """
+        message = " ".join(message.split())
         now = self._now()
         with self._lock:
             known = self._problems.get(key)
             count = 1 if known is None else known.count + 1
-            quiet = known is not None and now - known.logged < LOG_PERIOD
+            quiet = not always and known is not None and now - known.logged < LOG_PERIOD
             logged = known.logged if known is not None and quiet else now
             self.newest = self._problems[key] = Problem(key, level, message, count, now, logged, self._stamp())
         if not quiet:
@@ -185,7 +197,7 @@ def diagnostic_array(name: str, status: PerceptionStatus, problems: Problems, st
             DiagnosticStatus(
                 level=bytes([level]),
                 name=f"{name}: perception",
-                message=status.reason or "ok",
+                message=status.reason or STATES[status.state],
                 hardware_id=status.input_topic,
                 values=[KeyValue(key=key, value=value) for key, value in values.items()],
             )

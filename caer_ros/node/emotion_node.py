@@ -7,6 +7,7 @@ takes messages and answers services; a :class:`Session`'s worker decodes, infers
 from __future__ import annotations
 
 import itertools
+import logging
 import secrets
 import signal
 import sys
@@ -32,6 +33,7 @@ from std_srvs.srv import SetBool
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray, PersonEvent
 from caer_ros.node import messages, parameters
 from caer_ros.node.diagnostics import Level, Problems, Stages, diagnostic_array
+from caer_ros.node.events import EventDetector
 from caer_ros.node.session import Model, Publishers, Session
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor as predictors
@@ -66,11 +68,16 @@ class EmotionNode(LifecycleNode):
         self._model: Model | None = None
         self._session: Session | None = None
         self._fault = ""
+        self._enabled = True
         self._labels_versions = itertools.count(1)
         self._loading = threading.Lock()
 
-        self.add_on_set_parameters_callback(parameters.judge)
+        logging.getLogger("caer_ros").addHandler(_ToProblems(self.problems))
+        self.add_on_set_parameters_callback(
+            lambda changes: parameters.judge(changes, configured=self._model is not None)
+        )
         parameters.declare(self)
+        self._events = EventDetector(self._value("event_hold_time"))
         self.add_post_set_parameters_callback(self._apply_parameters)
 
         self._status_publisher = self.create_publisher(PerceptionStatus, "~/status", LATCHED)
@@ -129,23 +136,25 @@ class EmotionNode(LifecycleNode):
         try:
             step()
         except Exception as error:
-            if not isinstance(error, (BundleError, EngineError)):
+            if not self.context.ok():
+                return TransitionCallbackReturn.FAILURE  # told to stop meanwhile
+            if not isinstance(error, (BundleError, EngineError)):  # those say all there is to say
                 self.get_logger().error(traceback.format_exc())
-            self._fault = f"cannot {what}: {error}"
-            self.problems.report(f"{what}_failed", Level.ERROR, self._fault)
+            self._fault = " ".join(f"cannot {what}: {error}".split())
+            self.problems.report(f"{what}_failed", Level.ERROR, self._fault, always=True)
             return TransitionCallbackReturn.FAILURE
         self._fault = ""
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
         predictor = self._loaded(self._value("model"))
-        pipeline = Pipeline(predictor, self._pipeline_settings(), run=secrets.token_hex(3))
+        pipeline = Pipeline(predictor, self._pipeline_settings(), run=secrets.token_hex(4))
         self._model = Model(pipeline, next(self._labels_versions))
         self._announce_labels(self._model)
 
     def _start(self) -> None:
         assert self._model, "activated without being configured"
-        self._session = Session(self, self._model, self._outputs, self.problems)
+        self._session = Session(self, self._model, self._outputs, self.problems, self._events, enabled=self._enabled)
         self.get_logger().info(f"waiting for images on {self._session.topic}")
 
     def _stop(self) -> None:
@@ -199,12 +208,14 @@ class EmotionNode(LifecycleNode):
                 self._between_images(lambda: self._change_over(model, predictor))
             except Exception as error:
                 message = f"cannot load model {name!r}: {error}; {running.name} goes on"
-                self.problems.report("load_model_failed", Level.ERROR, message)
-                return False, message
+                self.problems.report("load_model_failed", Level.ERROR, message, always=True)
+                return False, " ".join(message.split())
             self.problems.solved("load_model_failed")
             return True, f"{predictor.bundle.name} ({predictor.bundle.model_version}) on {predictor.provider}"
 
     def _change_over(self, model: Model, predictor: Predictor) -> None:
+        if self._model is not model:
+            raise EngineError("the node was cleaned up meanwhile")
         model.pipeline.predictor = predictor
         model.labels_version = next(self._labels_versions)
         self._announce_labels(model)
@@ -226,10 +237,9 @@ class EmotionNode(LifecycleNode):
     # --- Services, parameters, status ---
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        if self._session is None:
-            response.message = "the node is not active: activate it first"
-            return response
-        self._session.enable(request.data)
+        self._enabled = request.data
+        if self._session:
+            self._session.enable(request.data)
         response.success, response.message = True, "enabled" if request.data else "paused"
         self._tick()
         return response
@@ -283,39 +293,56 @@ class EmotionNode(LifecycleNode):
             self.get_logger().warning(message)
 
 
+class _ToProblems(logging.Handler):
+    """What perception, which knows no ROS, warns of (such as a fall-back to the CPU)."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__(logging.WARNING)
+        self._problems = problems
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._problems.report("perception", Level.WARN, record.getMessage())
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to stop (``ros2 run caer_ros emotion_node``); 2 when a parameter is wrong."""
     rclpy.init(args=args)
+    node: EmotionNode | None = None
     try:
         node = EmotionNode()
+        _run(node)
     except ParameterException as error:
         print(f"emotion_node: {error}", file=sys.stderr)
         return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
-        while rclpy.ok():
-            _spin(executor, node.problems)
     except (ExternalShutdownException, KeyboardInterrupt):
         pass
+    except Exception:
+        if rclpy.ok():
+            raise
+        # Told to stop while it was starting: whatever was being made is not valid any more.
     finally:
         # `ros2 launch` and a terminal both send Ctrl-C: the second must not break off the first one's work.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        node.close()
+        if node:
+            node.close()
         rclpy.try_shutdown()
     return 0
 
 
-def _spin(executor: SingleThreadedExecutor, problems: Problems) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        raise
-    except Exception:
-        # A callback failed in a way that nobody foresaw. Say so and go on: a robot relies on this process.
-        problems.report("callback_failed", Level.ERROR, traceback.format_exc())
+def _run(node: EmotionNode) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            # A callback failed in a way that nobody foresaw. Say so and go on: a robot relies on this process.
+            node.get_logger().error(traceback.format_exc())
+            node.problems.report("callback_failed", Level.ERROR, f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -65,18 +65,23 @@ def camera(
     distortion_model: str,
     *,
     rectified: bool,
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> Camera | None:
     """A camera from the fields of sensor_msgs/CameraInfo; None when it is not calibrated (K[0] is 0).
 
     ``rectified``: the images are (topic ``image_rect…``), so P applies and no distortion is left.
+    ``roi``: x_offset, y_offset, width, height of the part of the sensor that the images show; all of it when 0.
 
     Raises:
         ValueError: the number of distortion coefficients fits no model.
     """
-    if not (width and height and k[0]):
+    if not (width and height and k[0] and k[4] and np.isfinite(k).all()):
         return None
+    x, y, roi_width, roi_height = roi
+    offset = np.array([[0, 0, x], [0, 0, y], [0, 0, 0]], np.float64)  # K and P count from the whole sensor's corner
+    width, height = roi_width or width, roi_height or height
     if rectified and p[0]:
-        return Camera(width, height, np.asarray(p, np.float64).reshape(3, 4)[:, :3].copy(), np.empty(0))
+        return Camera(width, height, np.asarray(p, np.float64).reshape(3, 4)[:, :3] - offset, np.empty(0))
     fisheye = distortion_model in FISHEYE_MODELS
     distortion = np.asarray(d, np.float64)
     if fisheye and not distortion.size:
@@ -87,4 +92,4 @@ def camera(
             "be used, so directions are not known; calibrate with plumb_bob (5), rational_polynomial (8) or "
             "equidistant (4)"
         )
-    return Camera(width, height, np.asarray(k, np.float64).reshape(3, 3), distortion, fisheye)
+    return Camera(width, height, np.asarray(k, np.float64).reshape(3, 3) - offset, distortion, fisheye)

@@ -31,7 +31,7 @@ class Parameter:
     high: float | None = None
     pattern: str = ""
     live: bool = False
-    """Can it be changed while the node runs? The others are read when the node is configured."""
+    """Can it be changed while the node runs? The others are read when it is configured."""
 
     @property
     def allowed(self) -> str:
@@ -174,7 +174,7 @@ def declare(node: Node) -> None:
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
     for p in PARAMETERS:
-        descriptor = ParameterDescriptor(description=p.description, read_only=not p.live)
+        descriptor = ParameterDescriptor(description=p.description)
         if isinstance(p.default, float):
             descriptor.floating_point_range = [FloatingPointRange(from_value=p.low, to_value=p.high)]
         elif p.low is not None:
@@ -184,11 +184,22 @@ def declare(node: Node) -> None:
         node.declare_parameter(p.name, p.default, descriptor)
 
 
-def judge(changes: Iterable[RosParameter]) -> SetParametersResult:
-    """Accept or refuse a change, with the reason. Names that are not ours (use_sim_time, …) are not ours to judge."""
+def judge(changes: Iterable[RosParameter], *, configured: bool) -> SetParametersResult:
+    """Accept or refuse a change, with the reason. Names that are not ours (use_sim_time, …) are not ours to judge.
+
+    ``configured``: the node is, so that only what is live may change.
+    """
     from rcl_interfaces.msg import SetParametersResult
 
-    reasons = (BY_NAME[p.name].refusal(p.value) for p in changes if p.name in BY_NAME)
+    def refusal(parameter: Parameter, value: Value) -> str:
+        if configured and not parameter.live:
+            remedy = (
+                "call ~/load_model, or clean the node up first" if parameter.name == "model" else "clean it up first"
+            )
+            return f"{parameter.name} is read when the node is configured, and it is: {remedy}"
+        return parameter.refusal(value)
+
+    reasons = (refusal(BY_NAME[p.name], p.value) for p in changes if p.name in BY_NAME)
     reason = next(filter(None, reasons), "")
     return SetParametersResult(successful=not reason, reason=reason)
 

@@ -15,9 +15,9 @@ from caer_ros.msg import PerceptionStatus, PersonEmotionArray
 from caer_ros.node import messages
 from caer_ros.node.camera import Arrival, CameraInput
 from caer_ros.node.diagnostics import Level, Problems, Rate, Stages
-from caer_ros.node.events import Event, EventDetector
 from caer_ros.node.worker import Worker
 from caer_ros.perception.drawing import draw
+from caer_ros.perception.engine import EngineError
 from caer_ros.perception.images import ImageError
 from caer_ros.perception.timeline import Order
 
@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.publisher import Publisher
 
+    from caer_ros.node.events import Event, EventDetector
     from caer_ros.perception.pipeline import Frame, Pipeline
 
 PLAUSIBLE_LATENCY = 60.0
 """Seconds; a longer latency, or a negative one, means that camera and node do not share a clock."""
+CLOCK_STEP = 0.1
+"""Seconds by which a /clock may lag behind the stamps that it is played with."""
 
 
 @dataclass(frozen=True)
@@ -55,32 +58,46 @@ class Model:
 class Session:
     """From activation to deactivation.
 
-    ``take``, ``look`` and the counters belong to the executor's thread, all else runs in the worker's.
+    The public methods are for the executor's thread. What stands below "In the worker's thread" writes the results and
+    the counters; the executor only reads those.
 
     Args:
         node: the node whose names, clock, logger and parameters apply.
         model: may be changed ``between_images``.
         publishers: where results go.
         problems: where anything unusual is reported.
+        events: counts on over all sessions of the node.
+        enabled: False starts paused.
     """
 
-    def __init__(self, node: Node, model: Model, publishers: Publishers, problems: Problems) -> None:
+    def __init__(
+        self,
+        node: Node,
+        model: Model,
+        publishers: Publishers,
+        problems: Problems,
+        events: EventDetector,
+        *,
+        enabled: bool,
+    ) -> None:
         self._node = node
         self._model = model
         self._publishers = publishers
         self._problems = problems
         self.stages = Stages()
         self.rejected = 0
-        self.enabled = True
+        self._enabled = enabled
         self._output_rate = Rate()
-        self._events = EventDetector(self._value("event_hold_time"))
+        self._events = events
         self._size = (0, 0)
         self._last_header = Header()
-        self._last_result = monotonic()
+        self._waiting_since: float | None = None
+        self._last_followed = monotonic()
+        self._processing_time = 0.0
         self._next_debug = 0.0
         self._drops_told = 0
         self._worker: Worker[Arrival] = Worker(self._handle, self._idle)
-        self._worker.max_rate = self._value("max_rate")
+        self.apply_parameters()
         self._camera = CameraInput(node, self._value("image_transport"), self._take, problems)
         self._worker.start()
 
@@ -100,11 +117,11 @@ class Session:
         self._worker.between_items(job)
 
     def enable(self, enabled: bool) -> None:
-        """Pause or go on. Model and subscription stay; everybody present has LEFT."""
-        if self.enabled and not enabled:
+        """Pause or go on. Model and subscription stay; when this returns, everybody present has LEFT."""
+        self._enabled = enabled
+        self._waiting_since = None
+        if not enabled:
             self.between_images(self._forget_everybody)
-        self.enabled = enabled
-        self._last_result = monotonic()
 
     def apply_parameters(self) -> None:
         """Take over the live parameters that are a session's."""
@@ -127,16 +144,23 @@ class Session:
 
     def _state(self, missing: bool) -> tuple[int, str]:
         reasons = "; ".join(problem.message for problem in self._problems.active())
-        if not self.enabled:
+        if not self._enabled:
             return PerceptionStatus.PAUSED, "paused by ~/enable"
         if missing:
             return PerceptionStatus.NO_CAMERA, reasons
-        if self._camera.ever and monotonic() - self._last_result > self._value("no_image_timeout"):
+        if self._is_stuck():
             return PerceptionStatus.FAULT, reasons or "images arrive, but none has been processed"
         return PerceptionStatus.ACTIVE, reasons
 
+    def _is_stuck(self) -> bool:
+        """Has an image been waiting for its result for longer than the model's own pace explains?"""
+        since, rate = self._waiting_since, self._worker.max_rate
+        patience = self._value("no_image_timeout") + (1.0 / rate if rate else 0.0) + self._processing_time
+        return since is not None and monotonic() - since > patience
+
     def _take(self, arrival: Arrival) -> None:
-        if self.enabled:
+        if self._enabled:
+            self._waiting_since = self._waiting_since or monotonic()
             self._worker.mailbox.put(arrival)
 
     # --- In the worker's thread ---
@@ -145,14 +169,15 @@ class Session:
         try:
             self._process(arrival)
         except ImageError as error:
-            self._reject("bad_image", Level.ERROR, f"image on {self.topic} rejected: {error}")
+            self._reject(error.kind, Level.ERROR, f"image on {self.topic} rejected: {error}")
         except Exception as error:
             self._failed(error)
+        self._idle()
 
     def _idle(self) -> None:
-        """No image for a moment. When the camera is gone, so is everybody it saw."""
-        silence = max(self._value("no_image_timeout"), self._value("track_buffer"))
-        if self._events.present and self._camera.age > silence:
+        """Who was seen last too long ago has left, be the camera gone or its images unusable."""
+        silence = max(self._value("no_image_timeout"), self._value("track_buffer")) + self._processing_time
+        if self._events.present and monotonic() - self._last_followed > silence:
             try:
                 self._forget_everybody()
             except Exception as error:
@@ -160,11 +185,15 @@ class Session:
 
     def _failed(self, error: Exception) -> None:
         """Whatever goes wrong with one image, the next one is processed."""
-        if self._node.context.ok():  # else: shutting down, and there is nobody left to publish to
+        if not self._node.context.ok():
+            return  # shutting down: there is nobody left to publish to
+        if not isinstance(error, EngineError):  # those say all there is to say
             self._node.get_logger().error(traceback.format_exc(), throttle_duration_sec=10.0)
-            self._problems.report("processing_failed", Level.ERROR, f"an image could not be processed: {error}")
+        self._problems.report("processing_failed", Level.ERROR, f"an image could not be processed: {error}")
 
     def _process(self, arrival: Arrival) -> None:
+        if not self._enabled:
+            return  # paused while this image was waiting
         seconds = {"wait": perf_counter() - arrival.steady}
         pipeline = self._model.pipeline
         header = arrival.message.header
@@ -185,19 +214,33 @@ class Session:
             self._publishers.emotions.publish(message)
         seconds["total"] = perf_counter() - arrival.steady
         seconds["overhead"] = seconds["total"] - seconds["inference"]
-        latency = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
-        if 0 <= latency < PLAUSIBLE_LATENCY:
-            seconds["latency"] = latency
-            seconds["transport"] = latency - seconds["total"]
-        self._last_result = monotonic()
+        self._waiting_since = None
+        self._processing_time = seconds["total"]
         self._output_rate.tick()
         if frame.order is not Order.UNSTAMPED:
+            seconds.update(self._latency(stamp_ns, seconds["total"]))
             labels = pipeline.predictor.bundle.labels
+            self._last_followed = monotonic()
             self._publish_events(self._events.update(frame.persons, labels, pipeline.alive, stamp_ns))
         if self._publishers.debug.get_subscription_count() and monotonic() >= self._next_debug:
             with _timed(seconds, "debug"):
                 self._publish_debug(image, frame, header)
         self.stages.add(seconds)
+
+    def _latency(self, stamp_ns: int, total: float) -> dict[str, float]:
+        """Seconds from the image's stamp, where camera and node share a clock."""
+        latency = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        if 0 <= latency < PLAUSIBLE_LATENCY:
+            return {"latency": latency, "transport": latency - total}
+        if -CLOCK_STEP < latency < 0:
+            return {}
+        self._problems.report(
+            "clock",
+            Level.WARN,
+            f"images on {self.topic} are stamped {abs(latency):.1f} s in the {'past' if latency > 0 else 'future'}: "
+            "latencies are not known; synchronise the clocks (NTP, PTP), or play bags with a /clock and use_sim_time",
+        )
+        return {}
 
     def _emotions(
         self, arrival: Arrival, image: NDArray[np.uint8], frame: Frame, seconds: dict[str, float]

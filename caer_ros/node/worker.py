@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -21,8 +23,10 @@ class Worker(Generic[T]):
     """Takes items from a mailbox one by one, and runs jobs between two of them.
 
     Args:
-        handle: called in the thread with each item taken; has to catch its own errors.
+        handle: called in the thread with each item taken.
         idle: called in the thread when no item came for a while.
+
+    Both have to catch their own errors.
     """
 
     def __init__(self, handle: Callable[[T], None], idle: Callable[[], None]) -> None:
@@ -31,7 +35,7 @@ class Worker(Generic[T]):
         """Items a second at most; 0 is no limit."""
         self._handle = handle
         self._idle = idle
-        self._jobs: deque[tuple[Callable[[], None], threading.Event]] = deque()
+        self._jobs: deque[_Job] = deque()
         self._thread = threading.Thread(target=self._run, name="perception", daemon=True)
 
     def start(self) -> None:
@@ -45,19 +49,23 @@ class Worker(Generic[T]):
         self._run_jobs()
 
     def between_items(self, job: Callable[[], None]) -> None:
-        """Run ``job`` while no item is in work, and return when that is done."""
-        done = threading.Event()
-        self._jobs.append((job, done))
-        while not done.wait(TICK):
+        """Run ``job`` while no item is in work, and return when that is done. Raises what the job raises."""
+        waiting = _Job(job)
+        self._jobs.append(waiting)
+        while not waiting.done.wait(TICK):
             if not self._thread.is_alive():
                 self._run_jobs()
+        if waiting.error:
+            raise waiting.error
 
     def _run(self) -> None:
-        started = 0.0
+        started = -inf
         while not self.mailbox.closed:
             self._run_jobs()
-            if self.max_rate:
-                self.mailbox.pause(started + 1.0 / self.max_rate - monotonic())
+            early = started + 1.0 / self.max_rate - monotonic() if self.max_rate else 0.0
+            if early > 0:
+                self.mailbox.pause(min(early, TICK))  # in slices: jobs and a new rate do not wait
+                continue
             item = self.mailbox.take(TICK)
             if item is None:
                 self._idle()
@@ -68,10 +76,19 @@ class Worker(Generic[T]):
     def _run_jobs(self) -> None:
         while True:
             try:
-                job, done = self._jobs.popleft()
+                job = self._jobs.popleft()
             except IndexError:
                 return
             try:
-                job()
+                job.run()
+            except Exception as error:
+                job.error = error
             finally:
-                done.set()
+                job.done.set()
+
+
+@dataclass
+class _Job:
+    run: Callable[[], None]
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None

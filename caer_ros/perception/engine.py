@@ -134,6 +134,8 @@ def _open_on(path: Path, settings: EngineSettings, device: str) -> ort.Inference
             f'device "{device}" needs {asked}, but this onnxruntime ({ort.__version__}) has only '
             f'{", ".join(installed)}: install onnxruntime-gpu in place of onnxruntime, or set device to "auto" or "cpu"'
         )
+    if asked != CPU and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # CUDA libraries that came as wheels; 1.21 and later
     try:
         session = ort.InferenceSession(str(path), _options(settings), providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no base class of their own

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
 
 class ImageError(ValueError):
-    """The bytes are not the image that they are said to be, or not one that can be read here."""
+    """The bytes are not the image that they are said to be, or not one that can be read here.
+
+    ``kind`` tells the sorts apart: empty_image, short_image, unknown_encoding, corrupt_image; bad_image for the rest.
+    """
+
+    def __init__(self, message: str, kind: str = "bad_image") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class _Layout(NamedTuple):
@@ -86,7 +93,9 @@ def decode(encoding: str, height: int, width: int, step: int, is_bigendian: bool
     what = f"{encoding} image of {width}x{height}"
     buffer = np.frombuffer(data, np.uint8)
     if height <= 0 or width <= 0 or not buffer.size:
-        raise ImageError(f"{what} with {buffer.size} bytes of data is empty; is the camera delivering frames?")
+        raise ImageError(
+            f"{what} with {buffer.size} bytes of data is empty; is the camera delivering frames?", "empty_image"
+        )
     layout = _LAYOUTS.get(encoding)
     if layout is None:
         _check_size(buffer.size, height, step, what)
@@ -129,16 +138,19 @@ def decode_compressed(data: Buffer) -> Image:
     """
     raw = np.frombuffer(data, np.uint8).tobytes()  # memoryview and array have no rfind; 0.5 MB take 0.05 ms
     if not raw:
-        raise ImageError("compressed image with 0 bytes of data is empty; is the camera delivering frames?")
+        raise ImageError(
+            "compressed image with 0 bytes of data is empty; is the camera delivering frames?", "empty_image"
+        )
     _check_complete(raw)
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise ImageError(f"compressed image of {len(raw)} bytes cannot be decoded: {error}") from error
+        raise ImageError(f"compressed image of {len(raw)} bytes cannot be decoded: {error}", "corrupt_image") from error
     if bgr is None:
         raise ImageError(
             f"compressed image of {len(raw)} bytes (starts {raw[:8].hex(' ')}) is corrupt, "
-            "or in a format that OpenCV does not read; send JPEG or PNG"
+            "or in a format that OpenCV does not read; send JPEG or PNG",
+            "corrupt_image",
         )
     return cast("Image", cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr))
 
@@ -156,7 +168,8 @@ def _check_size(size: int, rows: int, step: int, what: str) -> None:
     if size < rows * step:
         raise ImageError(
             f"{what}: {rows} rows of {step} bytes are {rows * step} bytes but data has {size}; "
-            "check height, step and encoding at the publisher"
+            "check height, step and encoding at the publisher",
+            "short_image",
         )
 
 
@@ -170,7 +183,8 @@ def _decode_with_cv_bridge(
     except ImportError as error:
         raise ImageError(
             f"{what} is not decoded here, and cv_bridge cannot be imported ({error}); "
-            f"install cv_bridge, or let the camera publish one of {', '.join(ENCODINGS)}"
+            f"install cv_bridge, or let the camera publish one of {', '.join(ENCODINGS)}",
+            "unknown_encoding",
         ) from error
     message = SimpleNamespace(
         encoding=encoding, height=height, width=width, step=step, is_bigendian=int(is_bigendian), data=data
@@ -180,7 +194,8 @@ def _decode_with_cv_bridge(
     except Exception as error:  # its own, and KeyError, TypeError or ImportError where the message or numpy do not suit
         raise ImageError(
             f"{what} is not decoded here, and cv_bridge cannot turn it into rgb8 ({type(error).__name__}: {error}); "
-            f"let the camera publish one of {', '.join(ENCODINGS)}"
+            f"let the camera publish one of {', '.join(ENCODINGS)}",
+            "unknown_encoding",
         ) from error
     if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
         raise ImageError(
@@ -209,7 +224,8 @@ def _check_complete(raw: bytes) -> None:
     if not complete:
         raise ImageError(
             f"{kind} of {len(raw)} bytes is truncated: it has no end marker; "
-            "was it cut by the camera, or lost in part on the network?"
+            "was it cut by the camera, or lost in part on the network?",
+            "corrupt_image",
         )
 
 

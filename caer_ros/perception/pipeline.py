@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caer_ros.perception.calibration import calibrated, is_uncertain
-from caer_ros.perception.person import EmotionStatus, Person
+from caer_ros.perception.person import EmotionStatus, Person, TrackState
 from caer_ros.perception.smoothing import Smoother
 from caer_ros.perception.timeline import Order, Timeline
 from caer_ros.perception.tracker import Tracker, TrackerSettings
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from caer_ros.perception.predictor import Predictor
@@ -140,5 +141,8 @@ class Pipeline:
         )
         self._smoother.time_constant = settings.smoothing_time
         persons = self._tracker.update(persons, stamp_ns)
+        for person in persons:
+            if person.track_state == TrackState.COASTED:  # perhaps from before a swap to a model with other labels
+                person.scores = np.full(len(self._predictor.bundle.labels), np.nan, np.float32)
         self._smoother.update(persons, stamp_ns)
         return persons

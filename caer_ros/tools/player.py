@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from caer_ros.tools.image_messages import ConversionError, converted, image_message, resized
 from caer_ros.tools.pacing import Pacer, Restamper, StampError, stamp_of, with_stamp
 from caer_ros.tools.ros import message_class
-from caer_ros.tools.sources import CAMERA_INFO
+from caer_ros.tools.sources import CAMERA_INFO, note
 
 if TYPE_CHECKING:
     import argparse
@@ -158,7 +158,7 @@ class Player:
             due = self.pacer.wait(frame.stamp_ns)
             self.publishers[frame.topic].publish(self._stamped(message, frame))
         except (StampError, ConversionError) as error:
-            self.source.problems.append(f"{frame.topic} at {frame.stamp_ns * 1e-9:.3f} s: {error}")
+            note(self.source.problems, f"{frame.topic} at {frame.stamp_ns * 1e-9:.3f} s: {error}")
             return
         self.tally.note(route.msgtype != CAMERA_INFO, due, time.monotonic())
 

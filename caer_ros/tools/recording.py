@@ -49,11 +49,11 @@ def recorded(topic: Topic, message: Any) -> Recorded:
 
 
 def write(folder: Path, messages: Iterable[Recorded]) -> None:
-    """Write a new bag in the order of time. What came before the clock started is put at the first known time.
+    """Write a new bag in the given order, at times that never go back: those of the node's clock, where it is later.
 
     Args:
         folder: becomes the bag; must not exist.
-        messages: in the order in which they came.
+        messages: in the order in which they came. What came before the clock started is put at the first known time.
 
     Raises:
         RecordingError: ``folder`` exists, or the message definitions are not installed.
@@ -71,8 +71,10 @@ def write(folder: Path, messages: Iterable[Recorded]) -> None:
             )
             for topic in dict.fromkeys(message.topic for message in received)
         }
-        for message in sorted(received, key=lambda message: message.time_ns):
-            writer.write(connections[message.topic], max(message.time_ns, first), message.cdr)
+        now = first
+        for message in received:
+            now = max(now, message.time_ns)  # an event bears its image's stamp, and came later
+            writer.write(connections[message.topic], now, message.cdr)
 
 
 def typestore() -> Typestore:

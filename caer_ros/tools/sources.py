@@ -71,6 +71,12 @@ class Source(Protocol):
         """Every frame from the start, in the order of time. Raises SourceError where the source breaks off."""
 
 
+def note(problems: list[str], problem: str) -> None:
+    """Add a problem once: a source that is played in a loop meets the same ones again and again."""
+    if problem not in problems:
+        problems.append(problem)
+
+
 def open_source(path: Path, fps: float = 10.0) -> Source:
     """Open a rosbag (a folder, .mcap or .db3), a video, a folder of pictures or one picture.
 
@@ -197,7 +203,7 @@ class Video:
             capture.release()
         announced = self.streams[0].count
         if index < 0.95 * announced - 1:
-            self.problems.append(f"{self.path}: ended after {index} of {announced} pictures; was it cut short?")
+            note(self.problems, f"{self.path}: ended after {index} of {announced} pictures; was it cut short?")
 
     def _open(self) -> cv2.VideoCapture:
         # FFmpeg writes to stderr by itself; what matters is said by us.
@@ -234,7 +240,7 @@ class Pictures:
             # Turned as the camera was held (EXIF): the file is a photograph for people, not a camera's message.
             pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
             if pixels is None:
-                self.problems.append(f"{file}: not a picture that OpenCV can read")
+                note(self.problems, f"{file}: not a picture that OpenCV can read")
                 continue
             readable += 1
             yield Frame(FIRST_NS + index * self.period_ns, PICTURE_TOPIC, np.asarray(pixels, np.uint8))

@@ -40,6 +40,12 @@ def test_a_problem_is_logged_at_once_and_then_seldom(problems: Problems, clock: 
     assert (problems.newest.count, problems.newest.stamp.sec) == (100, 7)
 
 
+def test_an_answer_that_somebody_waits_for_is_always_logged(problems: Problems, lines: list[str]) -> None:
+    problems.report("load_model_failed", Level.ERROR, "first", always=True)
+    problems.report("load_model_failed", Level.ERROR, "second\nline", always=True)
+    assert lines == ["ERROR first", "ERROR second line (2 times since start)"]
+
+
 def test_kinds_of_problems_do_not_silence_each_other(problems: Problems, lines: list[str]) -> None:
     problems.report("a", Level.WARN, "one")
     problems.report("b", Level.ERROR, "two")
@@ -98,6 +104,11 @@ def test_diagnostics_tell_everything(problems: Problems) -> None:
     assert values["problem late_image"] == "1 × too late"
     assert values["inference p50 (ms)"] == "100.000"
     assert values["provider"] == "CPUExecutionProvider"
+
+
+def test_a_node_that_does_not_run_does_not_say_ok(problems: Problems) -> None:
+    (said,) = diagnostic_array("/emotion", PerceptionStatus(), problems, Stages()).status
+    assert said.message == "inactive"
 
 
 @pytest.mark.parametrize("state", [PerceptionStatus.FAULT, PerceptionStatus.NO_CAMERA])

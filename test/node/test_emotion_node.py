@@ -163,21 +163,21 @@ def test_the_status_counts(shared: Robot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "text"),
+    ("changes", "key", "text"),
     [
-        ({"height": 0, "width": 0, "step": 0, "data": b""}, "empty"),
-        ({"data": bytes(100)}, "100"),
-        ({"encoding": "yuv1234"}, "yuv1234"),
-        ({"encoding": "16UC1"}, "16UC1"),
+        ({"height": 0, "width": 0, "step": 0, "data": b""}, "empty_image", "is empty"),
+        ({"data": bytes(100)}, "short_image", "but data has 100"),
+        ({"encoding": "yuv1234"}, "unknown_encoding", "yuv1234"),
+        ({"encoding": "16UC1"}, "unknown_encoding", "16UC1"),
     ],
     ids=["empty", "short", "unknown encoding", "needs cv_bridge"],
 )
-def test_a_bad_image_is_said_and_survived(shared: Robot, changes: dict[str, object], text: str) -> None:
+def test_a_bad_image_is_said_and_survived(shared: Robot, changes: dict[str, object], key: str, text: str) -> None:
     rejected = shared.expect_state(PerceptionStatus.ACTIVE).images_rejected
     for _ in range(3):
         bad = shared.image(None, None, **changes)
         shared.camera.publish(bad)
-    assert until(lambda: text in shared.problem("bad_image"), 15), shared.said()
+    assert until(lambda: text in shared.problem(key), 15), shared.said()
     assert until(lambda: text in shared.statuses[-1].reason, 5), shared.said()
     assert "image on /image_raw rejected" in shared.process.output()
     assert until(lambda: shared.statuses[-1].images_rejected > rejected, 10)
@@ -270,7 +270,7 @@ def test_a_corrupt_jpeg(tmp_path: Path, toy: Path) -> None:
             assert until(refused, 40), around.said()
             assert text in around.statuses[-1].reason
             rejected = around.statuses[-1].images_rejected
-        around.expect_problem("bad_image", "image on /image_raw/compressed rejected")
+        around.expect_problem("corrupt_image", "image on /image_raw/compressed rejected")
         message = CompressedImage(format="png", data=good)
         around.set_stamp(message)
         around.compressed.publish(message)
@@ -352,6 +352,11 @@ def test_a_failed_configure_says_why_and_can_be_mended(tmp_path: Path, toy: Path
         answer = around.call(LoadModel, "emotion/load_model", LoadModel.Request(model=str(toy)))
         assert not answer.success
         assert "not configured" in answer.message
+        name, value = ("model", str(toy)) if parameter.startswith("model") else ("device", "cpu")
+        assert set_parameter(around, name, value) == (True, "")
+        assert change_state(around, Transition.TRANSITION_CONFIGURE), around.said()
+        assert change_state(around, Transition.TRANSITION_ACTIVATE), around.said()
+        around.wait_until_matched()
 
 
 def test_a_bad_parameter_at_start_is_an_error_that_says_what_is_allowed(tmp_path: Path) -> None:
@@ -389,6 +394,67 @@ def test_the_lifecycle_goes_round_twice(tmp_path: Path, toy: Path) -> None:
         assert around.process.wait(20) == 0, around.said()
 
 
+def test_events_are_numbered_on_and_a_pause_lasts_over_sessions(tmp_path: Path, toy: Path) -> None:
+    with robot(tmp_path, f"model:={toy}", "event_hold_time:=0.0") as around:
+        around.wait_until_matched()
+        around.show()
+        assert change_state(around, Transition.TRANSITION_DEACTIVATE)
+        assert until(lambda: [e.type for e in around.events][-1:] == [PersonEvent.LEFT], 10), around.said()
+        assert around.call(SetBool, "emotion/enable", SetBool.Request(data=False)).success
+        assert change_state(around, Transition.TRANSITION_ACTIVATE)
+        around.expect_state(PerceptionStatus.PAUSED)
+        assert around.call(SetBool, "emotion/enable", SetBool.Request(data=True)).success
+        around.emotions.clear()
+        around.wait_until_matched()
+        around.show()
+        assert until(lambda: around.events[-1].type == PersonEvent.APPEARED, 10)
+        assert [event.sequence for event in around.events] == list(range(1, len(around.events) + 1))
+
+
+def test_whoever_was_there_leaves_when_images_cannot_be_used(shared: Robot) -> None:
+    for _ in range(6):
+        shared.show()
+    assert until(lambda: shared.events and shared.events[-1].type == PersonEvent.APPEARED, 10)
+
+    def left() -> bool:
+        shared.camera.publish(shared.image(encoding="yuv1234"))
+        return until(lambda: shared.events[-1].type == PersonEvent.LEFT, 0.2)
+
+    assert until(left, 20), shared.said()
+    assert "'yuv1234' is not decoded here" in shared.expect_state(PerceptionStatus.FAULT).reason
+    shared.show()
+    shared.expect_state(PerceptionStatus.ACTIVE)
+
+
+def test_a_slow_rate_is_no_fault(shared: Robot) -> None:
+    assert set_parameter(shared, "max_rate", 0.2) == (True, "")
+    seen = len(shared.statuses)
+
+    def six_more() -> bool:
+        shared.camera.publish(shared.image())
+        return until(lambda: len(shared.statuses) > seen + 6, 0.1)
+
+    assert until(six_more, 20)
+    assert set_parameter(shared, "max_rate", 0.0) == (True, "")
+    assert {status.state for status in shared.statuses[seen:]} == {PerceptionStatus.ACTIVE}
+
+
+def test_stamps_of_another_clock_are_said(shared: Robot) -> None:
+    shared.wait(-1000 * 24 * 3600.0)
+    shared.show()
+    assert until(lambda: "s in the past: latencies are not known" in shared.problem("clock"), 10), shared.said()
+    shared.wait(1000 * 24 * 3600.0)
+
+
+def test_being_told_to_stop_while_starting_is_no_failure(tmp_path: Path) -> None:
+    with robot(tmp_path) as around:
+        assert until(lambda: around.statuses, 30)  # it is there, and loads its model now
+        around.process.popen.terminate()
+        assert around.process.wait(20) == 0, around.said()
+        assert "Traceback" not in around.process.stderr
+        assert "cannot configure" not in around.process.stderr
+
+
 def test_pausing_keeps_the_model_and_stops_inference(shared: Robot) -> None:
     shared.show()
     assert shared.call(SetBool, "emotion/enable", SetBool.Request(data=False)).success
@@ -423,7 +489,7 @@ def test_thresholds_change_live_and_bad_values_are_refused(shared: Robot) -> Non
     assert "person_threshold" in reason
     accepted, reason = set_parameter(shared, "model", "other")
     assert not accepted
-    assert "read-only" in reason
+    assert "call ~/load_model" in reason
     assert set_parameter(shared, "uncertain_below", 1.0) == (True, "")
     (person,) = shared.show().persons
     assert (person.emotion_status, person.top_index) == (PersonEmotion.EMOTION_UNCERTAIN, -1)
@@ -435,7 +501,6 @@ def test_every_parameter_describes_itself(shared: Robot) -> None:
     answer = shared.call(DescribeParameters, "emotion/describe_parameters", request)
     for parameter, descriptor in zip(PARAMETERS, answer.descriptors, strict=True):
         assert descriptor.description == parameter.description
-        assert descriptor.read_only is not parameter.live
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         if parameter.low is not None:
             assert (ranges[0].from_value, ranges[0].to_value) == (parameter.low, parameter.high)

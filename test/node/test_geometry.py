@@ -67,6 +67,18 @@ def test_distortion_that_fits_no_model_is_refused() -> None:
         make([0.1, 0.1, 0.1], "plumb_bob")
 
 
+def test_a_region_of_interest_looks_where_that_part_of_the_sensor_does() -> None:
+    part = camera(640, 480, K, PLUMB_BOB, P, "plumb_bob", rectified=False, roi=(100, 60, 320, 240))
+    assert part is not None
+    whole = make(PLUMB_BOB, "plumb_bob").directions([[150.0, 90.0]], 640, 480)
+    np.testing.assert_allclose(part.directions([[50.0, 30.0]], 320, 240), whole)
+
+
+@pytest.mark.parametrize("k", [[500.0, 0, 320.0, 0, 0, 240.0, 0, 0, 1], [500.0, 0, float("nan"), 0, 520.0, 0, 0, 0, 1]])
+def test_a_broken_calibration_gives_no_directions(k: list[float]) -> None:
+    assert camera(640, 480, k, [], P, "plumb_bob", rectified=False) is None
+
+
 def test_an_uncalibrated_camera_has_no_directions() -> None:
     assert camera(640, 480, [0.0] * 9, [], [0.0] * 12, "", rectified=False) is None
 

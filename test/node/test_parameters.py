@@ -36,13 +36,21 @@ def test_numbers_have_ranges_and_everybody_a_description() -> None:
     ],
 )
 def test_a_bad_value_is_refused_with_a_reason(name: str, value: object, reason: str) -> None:
-    verdict = judge([RosParameter("person_threshold", value=0.5), RosParameter(name, value=value)])
+    verdict = judge([RosParameter("person_threshold", value=0.5), RosParameter(name, value=value)], configured=False)
     assert not verdict.successful
     assert verdict.reason == reason
 
 
 def test_good_values_and_other_nodes_parameters_pass() -> None:
-    assert judge([RosParameter("device", value="cuda:1"), RosParameter("use_sim_time", value=True)]).successful
+    changes = [RosParameter("device", value="cuda:1"), RosParameter("use_sim_time", value=True)]
+    assert judge(changes, configured=False).successful
+
+
+def test_a_configured_node_changes_only_what_is_live() -> None:
+    assert judge([RosParameter("smoothing_time", value=1.5)], configured=True).successful
+    verdict = judge([RosParameter("model", value="other")], configured=True)
+    assert not verdict.successful
+    assert "call ~/load_model" in verdict.reason
 
 
 def test_zero_thresholds_mean_the_bundles_own() -> None:

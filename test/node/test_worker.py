@@ -66,6 +66,34 @@ def test_stopping_runs_the_jobs_that_are_left_and_later_ones() -> None:
     assert ran == ["late"]
 
 
+def test_a_job_that_fails_is_its_callers_and_the_worker_goes_on(worker: Any, gate: threading.Semaphore) -> None:
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        worker.between_items(fail)
+    gate.release()
+    worker.mailbox.put(1)
+    assert worker.started.acquire(timeout=10)
+    worker.between_items(lambda: None)
+    assert worker.handled == [1]
+
+
+@pytest.mark.timeout(30)
+def test_jobs_and_a_new_rate_do_not_wait_for_the_rate_limit() -> None:
+    handled = threading.Semaphore(0)
+    worker: Worker[int] = Worker(lambda item: handled.release(), lambda: None)
+    worker.max_rate = 1e-12
+    worker.start()
+    worker.mailbox.put(1)
+    assert handled.acquire(timeout=10)
+    worker.mailbox.put(2)
+    worker.between_items(lambda: None)
+    worker.max_rate = 0.0
+    assert handled.acquire(timeout=10)
+    worker.stop()
+
+
 def test_a_rate_limit_skips_to_the_newest() -> None:
     first, last = threading.Event(), threading.Event()
     handled: list[int] = []

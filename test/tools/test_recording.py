@@ -53,13 +53,13 @@ def test_it_is_read_back_without_our_message_definitions(bag):
     assert said["/emotion/events"].type == PersonEvent.APPEARED
 
 
-def test_messages_are_in_the_order_of_the_nodes_clock(bag):
+def test_messages_keep_their_order_and_bear_the_nodes_time(bag):
     _, messages = read(bag)
     assert [(topic, time) for topic, time, _ in messages] == [
         ("/emotion/label_info", stamp_of(1)),  # what has no time comes first, and not in 1970
         ("/emotion/status", stamp_of(1)),
-        ("/emotion/events", stamp_of(1)),
         ("/emotion/emotions", stamp_of(1) + 250_000_000),
+        ("/emotion/events", stamp_of(1) + 250_000_000),  # bears its image's stamp, and came after the persons
         ("/emotion/emotions", stamp_of(3) + 100_000_000),
     ]
 
