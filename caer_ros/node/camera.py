@@ -100,9 +100,9 @@ class CameraInput:
         if self._incompatible:
             self._look_for_incompatible_qos()
         missing = self.age > timeout
-        if missing:
+        if missing and not self._incompatible:
             self._problems.report("no_image", Level.ERROR, self._why_no_image())
-        elif self._missing:
+        elif self._missing and not missing:
             self._problems.solved("no_image")
             self._node.get_logger().info(f"images on {self.topic} again")
         if self.ever and self.age < BRIEF:

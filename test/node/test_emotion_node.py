@@ -283,8 +283,9 @@ def test_incompatible_qos(tmp_path: Path, toy: Path) -> None:
         around.node.destroy_publisher(around.camera)
         around.camera = around.node.create_publisher(Image, "image_raw", BEST_EFFORT)
         assert until(lambda: around.statuses, 30)
-        around.expect_problem("incompatible_qos", "robot offers BEST_EFFORT")
-        assert "asks for RELIABLE" in around.problem("incompatible_qos")
+        around.expect_problem("incompatible_qos", "asks for RELIABLE, VOLATILE")
+        assert until(lambda: "robot offers BEST_EFFORT" in around.problem("incompatible_qos"), 10), around.said()
+        assert "incompatible QoS" in around.expect_state(PerceptionStatus.NO_CAMERA).reason
 
 
 # --- Models that cannot be used, at start and at run time ---
