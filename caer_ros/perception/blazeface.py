@@ -16,23 +16,20 @@ from caer_ros.perception.boxes import suppress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from caer_ros.perception.person import Array
+    from caer_ros.perception.resizing import Squares
 
-INPUT = "input:0"
+INPUT = "images"
 SIZE = 256
-SCORES = ("Identity:0", "Identity_1:0")
-BOXES = ("Identity_2:0", "Identity_3:0")
-"""For the 16 x 16 and the 8 x 8 grid; scores before the sigmoid."""
-SHAPE = (1, SIZE, SIZE, 3)
-OUTPUTS = dict(zip(SCORES + BOXES, ((1, 512, 1), (1, 384, 1), (1, 512, 16), (1, 384, 16)), strict=True))
+SHAPE = (None, SIZE, SIZE, 3)
+OUTPUTS = {"logits": (None, 896), "points": (None, 896, 16)}
+"""Before the sigmoid; and centre, size and six keypoints, x before y. The 16 x 16 grid before the 8 x 8 one."""
 _NMS = 0.3
 _NOSE_DEPTH = 0.87
 """How far the tip of the nose lies before the line between the tragions, as a fraction of their distance: about
 12.5 cm of 14.5 cm in an adult head."""
 RIGHT_EYE, LEFT_EYE, NOSE, MOUTH, RIGHT_EAR, LEFT_EAR = range(6)
-"""Rows of ``Faces.keypoints``; right and left are the person's own. The ears are their tragions."""
+"""Rows of the keypoints; right and left are the person's own. The ears are their tragions."""
 
 
 def _anchors() -> Array:
@@ -48,42 +45,50 @@ def _anchors() -> Array:
 _ANCHORS = _anchors()
 
 
+Box = tuple[float, float, float, float]
+"""xyxy in pixels."""
+
+
 @dataclass(frozen=True, slots=True)
-class Faces:
-    """Faces of one crop, best first: boxes [N,4] xyxy, keypoints [N,6,2], scores [N] (0..1); pixels of the input."""
+class Face:
+    """A face in the source image: box xyxy in its pixels, score 0..1, yaw in degrees."""
 
-    boxes: Array
-    keypoints: Array
-    scores: Array
-
-
-def encode(square: NDArray[np.uint8]) -> Array:
-    """RGB [256,256,3] to the network's input [1,256,256,3], -1..1."""
-    result: Array = np.multiply(square, np.float32(1 / 127.5), dtype=np.float32)[None] - np.float32(1)
-    return result
+    box: Box
+    score: float
+    yaw: float
 
 
-def decode(scores: Sequence[Array], boxes: Sequence[Array], threshold: float) -> Faces:
-    """The outputs named ``SCORES`` and ``BOXES`` to the faces that score ``threshold`` (0..1) or more."""
-    logits = np.concatenate([level[0, :, 0] for level in scores])
-    found = np.flatnonzero(logits >= np.log(threshold / (1 - threshold)))
-    raw = np.concatenate([level[0] for level in boxes])[found]
-    points = raw.reshape(-1, 8, 2)  # centre, size, keypoints
-    centre, half = points[:, 0] + _ANCHORS[found], points[:, 1] / 2
-    corners = np.concatenate([centre - half, centre + half], axis=1)
-    keypoints = points[:, 2:] + _ANCHORS[found, None]
-    confidence = 1 / (1 + np.exp(-logits[found]))
-    keep = suppress(corners, confidence, _NMS)
-    return Faces(corners[keep], keypoints[keep], confidence[keep])
+def decode(logits: Array, points: Array, searched: Squares, threshold: float) -> list[Face]:
+    """The faces that score ``threshold`` (0..1) or more, best first; what is found in two squares comes once.
+
+    Args:
+        logits, points: ``OUTPUTS``.
+        searched: the squares that were the network's input.
+    """
+    squares, cells = np.nonzero(logits >= math.log(threshold / (1 - threshold)))
+    values = points[squares, cells].reshape(-1, 8, 2)
+    centre, half, keypoints = values[:, :1], values[:, 1:2] / 2, values[:, 2:]
+    placed = np.concatenate([centre - half, centre + half, keypoints], axis=1) + _ANCHORS[cells, None]
+    found = searched.to_source(placed, squares)
+    boxes = found[:, :2].reshape(-1, 4)
+    scores = np.reciprocal(1 + np.exp(-logits[squares, cells]))
+    keep = suppress(boxes, scores, _NMS)
+    return [
+        Face((x_min, y_min, x_max, y_max), score, yaw(face_keypoints))
+        for (x_min, y_min, x_max, y_max), score, face_keypoints in zip(
+            boxes[keep].tolist(), scores[keep].tolist(), found[keep, 2:].tolist(), strict=True
+        )
+    ]
 
 
-def yaw(keypoints: Array) -> float:
+def yaw(keypoints: Sequence[Sequence[float]]) -> float:
     """Degrees that the face [6,2] is turned from the camera, positive to the image's right.
 
     Seen from afar, a turn by the angle a moves the nose by depth * sin(a) along the line of the ears, whose length
     shrinks to distance * cos(a). Measured along that line, so a head that leans to the shoulder changes nothing.
     """
-    ears = keypoints[LEFT_EAR] - keypoints[RIGHT_EAR]
-    nose = keypoints[NOSE] - (keypoints[LEFT_EAR] + keypoints[RIGHT_EAR]) / 2
-    length = float(ears @ ears)
-    return math.degrees(math.atan2(float(nose @ ears), _NOSE_DEPTH * length)) if length else 90.0
+    (left_x, left_y), (right_x, right_y), (x, y) = (keypoints[point] for point in (LEFT_EAR, RIGHT_EAR, NOSE))
+    ears_x, ears_y = left_x - right_x, left_y - right_y
+    nose_x, nose_y = x - (left_x + right_x) / 2, y - (left_y + right_y) / 2
+    length = ears_x**2 + ears_y**2
+    return math.degrees(math.atan2(nose_x * ears_x + nose_y * ears_y, _NOSE_DEPTH * length)) if length else 90.0

@@ -6,18 +6,17 @@ It reads an emotion only from a face that is there, large enough, visible and tu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caer_ros.perception import blazeface, expression, nanodet
-from caer_ros.perception.boxes import iou
 from caer_ros.perception.bundle import BundleError
-from caer_ros.perception.engine import Engine, EngineSettings
+from caer_ros.perception.engine import UINT8, Engine, EngineSettings
 from caer_ros.perception.person import EmotionStatus, Person
 from caer_ros.perception.prediction import Prediction, Stopwatch
-from caer_ros.perception.resizing import square
+from caer_ros.perception.resizing import squares
 from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
@@ -25,19 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.perception.blazeface import Box, Face
     from caer_ros.perception.bundle import Bundle, FaceRules
     from caer_ros.perception.person import Array
 
-_SAME_FACE = 0.3  # IoU of two face boxes that show one face, found in the crops of two persons
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """A face in the source image: box [4] xyxy in its pixels, score 0..1, yaw in degrees."""
-
-    box: Array
-    score: float
-    yaw: float
+_HEADROOM = 1.1
+"""Widths of a face from its centre up to the top of the person's box: 0.7 to 1.36 on the demo photographs."""
 
 
 class Composed:
@@ -61,21 +53,21 @@ class Composed:
         self._face = Engine(bundle.files["face"].path, settings)
         self._grey = Engine(bundle.files["expression_grey"].path, settings)
         self._colour = Engine(bundle.files["expression_colour"].path, settings)
-        self._detector.require(nanodet.INPUT, nanodet.SHAPE, nanodet.OUTPUTS)
-        self._face.require(blazeface.INPUT, blazeface.SHAPE, blazeface.OUTPUTS)
-        self._grey.require(expression.GREY_INPUT, expression.GREY_SHAPE, expression.OUTPUTS)
-        self._colour.require(expression.COLOUR_INPUT, expression.COLOUR_SHAPE, expression.OUTPUTS)
+        self._detector.require(nanodet.INPUT, nanodet.SHAPE, nanodet.OUTPUTS, UINT8)
+        self._face.require(blazeface.INPUT, blazeface.SHAPE, blazeface.OUTPUTS, UINT8)
+        self._grey.require(expression.INPUT, expression.GREY_SHAPE, expression.OUTPUTS, UINT8)
+        self._colour.require(expression.INPUT, expression.COLOUR_SHAPE, expression.OUTPUTS, UINT8)
         self.provider = self._detector.provider
-        self._blob = np.empty(nanodet.SHAPE, np.float32)
+        self._input = np.empty(nanodet.SHAPE, np.uint8)
 
     def warm_up(self) -> None:
         """Runs each network once on black."""
         black = np.zeros((nanodet.SIZE, nanodet.SIZE, 3), np.uint8)
-        box = np.array([0, 0, nanodet.SIZE, nanodet.SIZE], np.float32)
+        boxes = np.array([[0, 0, nanodet.SIZE, nanodet.SIZE]], np.float32)
         watch = Stopwatch()
         self._find_persons(black, self.bundle.thresholds.person, watch)
-        self._find_faces(black, box, watch)
-        self._read([self._person(box, 1.0)], [box], black, watch)
+        self._find_faces(black, boxes, watch)
+        self._read([self._person(boxes[0], 1.0)], boxes, black, watch)
 
     def __call__(
         self,
@@ -95,7 +87,8 @@ class Composed:
         saturated = len(boxes) > self.bundle.max_persons
         best = slice(self.bundle.max_persons)
         persons = [self._person(box, float(score)) for box, score in zip(boxes[best], scores[best], strict=True)]
-        self._look_at_faces([person for person in persons if person.confidence >= readable], image, watch)
+        if near := [person for person in persons if person.confidence >= readable]:
+            self._look_at_faces(near, image, watch)
         return Prediction(persons, saturated, watch.seconds)
 
     def _person(self, box: Array, confidence: float) -> Person:
@@ -103,62 +96,58 @@ class Composed:
         return Person(box, confidence, self.bundle.box_kind, unknown, EmotionStatus.NOT_PREDICTED)
 
     def _find_persons(self, image: NDArray[np.uint8], lowest: float, watch: Stopwatch) -> tuple[Array, Array]:
-        fit = nanodet.encode(image, self._blob)
+        fit = nanodet.encode(image, self._input)
         watch.done("resize")
-        outputs = self._detector.run({nanodet.INPUT: self._blob}, nanodet.SCORES + nanodet.SIDES)
+        scores, sides = self._detector.run({nanodet.INPUT: self._input}, list(nanodet.OUTPUTS))
         watch.done("inference")
-        found = nanodet.decode(outputs[:3], outputs[3:], fit, lowest, self._rules.person_nms)
+        found = nanodet.decode(scores, sides, fit, lowest, self._rules.person_nms)
         watch.done("post")
         return found
 
     def _look_at_faces(self, persons: list[Person], image: NDArray[np.uint8], watch: Stopwatch) -> None:
         """Fills in face, status and scores of the persons."""
-        candidates = [self._find_faces(image, person.box, watch) for person in persons]
-        readable: list[Person] = []
-        squares: list[Array] = []
-        for person, face in zip(persons, assign([person.box for person in persons], candidates), strict=True):
+        boxes = np.stack([person.box for person in persons])
+        faces = self._find_faces(image, boxes, watch)
+        readable: list[tuple[Person, Face]] = []
+        for person, face in zip(persons, assign(boxes.tolist(), faces), strict=True):
             person.status = judge(face, image.shape, self._rules)
-            if face is not None:
-                person.face_box = _clipped(face.box, image.shape)
-            if face is not None and person.status == EmotionStatus.OK:
-                readable.append(person)
-                squares.append(face.box)
+            if face is None:
+                continue
+            person.face_box = np.array(_clipped(face.box, image.shape), np.float32)
+            if person.status == EmotionStatus.OK:
+                readable.append((person, face))
         watch.done("post")
         if readable:
-            self._read(readable, squares, image, watch)
+            read = np.array([face.box for _, face in readable], np.float32)
+            self._read([person for person, _ in readable], read, image, watch)
 
-    def _find_faces(self, image: NDArray[np.uint8], person: Array, watch: Stopwatch) -> list[Face]:
-        """Faces in the square at the top of a person's box, in source pixels, best first."""
-        left, top, right, bottom = (float(edge) for edge in person)
-        side = max(right - left, (bottom - top) / 2)  # half of a standing body; wider where the arms or the pose are
-        search = square(image, ((left + right) / 2, top + 0.4 * side), side, blazeface.SIZE)  # a tenth above the box
-        blob = blazeface.encode(search.pixels)
+    def _find_faces(self, image: NDArray[np.uint8], persons: Array, watch: Stopwatch) -> list[Face]:
+        """Faces in the squares at the top of the persons' boxes [N,4], in source pixels, best first."""
+        width, height = (persons[:, 2:] - persons[:, :2]).T
+        sides = np.maximum(width, height / 2)  # half of a standing body; wider where the arms or the pose are
+        centres = np.stack([persons[:, 0] + width / 2, persons[:, 1] + 0.4 * sides], axis=1)  # from a tenth above
+        searched = squares(image, centres, sides, blazeface.SIZE)
         watch.done("resize")
-        outputs = self._face.run({blazeface.INPUT: blob}, blazeface.SCORES + blazeface.BOXES)
+        logits, points = self._face.run({blazeface.INPUT: searched.pixels}, list(blazeface.OUTPUTS))
         watch.done("inference")
-        found = blazeface.decode(outputs[:2], outputs[2:], self._rules.face_score)
-        boxes = search.to_source(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-        faces = [
-            Face(box, float(score), blazeface.yaw(keypoints))
-            for box, score, keypoints in zip(boxes, found.scores, found.keypoints, strict=True)
-        ]
+        faces = blazeface.decode(logits, points, searched, self._rules.face_score)
         watch.done("post")
         return faces
 
-    def _read(self, persons: list[Person], faces: list[Array], image: NDArray[np.uint8], watch: Stopwatch) -> None:
-        """Fills in the emotions of persons with a readable face, all at once."""
+    def _read(self, persons: list[Person], faces: Array, image: NDArray[np.uint8], watch: Stopwatch) -> None:
+        """Fills in the emotions of persons with a readable face [N,4], all at once."""
         grey = expression.encode_grey(image, faces)
         colour = expression.encode_colour(image, faces)
         watch.done("resize")
-        (grey_scores,) = self._grey.run({expression.GREY_INPUT: grey}, [expression.OUTPUT])
-        (colour_scores,) = self._colour.run({expression.COLOUR_INPUT: colour}, [expression.OUTPUT])
+        (grey_scores,) = self._grey.run({expression.INPUT: grey}, [expression.OUTPUT])
+        (colour_scores,) = self._colour.run({expression.INPUT: colour}, [expression.OUTPUT])
         watch.done("inference")
         scores, agree = expression.decode(grey_scores, colour_scores, self.bundle.labels)
-        for person, person_scores, same in zip(persons, scores, agree, strict=True):
-            person.scores = person_scores
-            person.status = EmotionStatus.OK if same else EmotionStatus.UNCERTAIN
-            if not np.isfinite(person_scores).all():
-                person.scores, person.status = np.full_like(person_scores, np.nan), EmotionStatus.NOT_PREDICTED
+        statuses = np.where(agree, EmotionStatus.OK, EmotionStatus.UNCERTAIN)
+        statuses[~np.isfinite(scores).all(axis=1)] = EmotionStatus.NOT_PREDICTED
+        scores[statuses == EmotionStatus.NOT_PREDICTED] = np.nan
+        for person, person_scores, status in zip(persons, scores, statuses.tolist(), strict=True):
+            person.scores, person.status = person_scores, EmotionStatus(status)
         watch.done("post")
 
 
@@ -166,54 +155,52 @@ def judge(face: Face | None, shape: tuple[int, ...], rules: FaceRules) -> Emotio
     """Whether a face in an image of ``shape`` (height, width, ...) can be read: OK, or why not."""
     if face is None:
         return EmotionStatus.NO_FACE
-    inside = _clipped(face.box, shape)
-    if _area(inside) < rules.min_visible * _area(face.box) or abs(face.yaw) > rules.max_yaw:
+    if _area(_clipped(face.box, shape)) < rules.min_visible * _area(face.box) or abs(face.yaw) > rules.max_yaw:
         return EmotionStatus.PROFILE_OR_OCCLUDED
-    if face.box[2] - face.box[0] < rules.min_face:
-        return EmotionStatus.TOO_SMALL
-    return EmotionStatus.OK
+    return EmotionStatus.OK if face.box[2] - face.box[0] >= rules.min_face else EmotionStatus.TOO_SMALL
 
 
-def assign(persons: Sequence[Array], candidates: Sequence[Sequence[Face]]) -> list[Face | None]:
+def assign(persons: Sequence[Box], faces: Sequence[Face]) -> list[Face | None]:
     """One face for each person at most, and no face for two: the best pairs first.
 
     Args:
-        persons: boxes [4] xyxy.
-        candidates: for each person, the faces found in the upper part of the box; where persons overlap, the same face
-            is among those of several.
+        persons: boxes xyxy.
+        faces: those of the image, each once.
     """
     pairs = [
-        (face.score - _distance(box, face), person, face)
-        for person, (box, faces) in enumerate(zip(persons, candidates, strict=True))
-        for face in faces
-        if _centre_inside(box, face)
+        (face.score - _distance(box, face), person, number)
+        for person, box in enumerate(persons)
+        for number, face in enumerate(faces)
+        if _may_belong(box, face)
     ]
-    chosen: list[Face | None] = [None] * len(persons)
-    taken = np.empty((0, 4), np.float32)
-    for _, person, face in sorted(pairs, key=lambda pair: -pair[0]):
-        if chosen[person] is None and not (iou(face.box[None], taken) > _SAME_FACE).any():
-            chosen[person] = face
-            taken = np.concatenate([taken, face.box[None]])
-    return chosen
+    chosen: dict[int, int] = {}
+    for _, person, number in sorted(pairs, reverse=True):
+        if person not in chosen and number not in chosen.values():
+            chosen[person] = number
+    return [faces[chosen[person]] if person in chosen else None for person in range(len(persons))]
 
 
-def _distance(person: Array, face: Face) -> float:
-    """How far a face is from where a head is expected, the middle of the top edge, in widths of the person."""
+def _distance(person: Box, face: Face) -> float:
+    """How far a face is from where it is expected, middle and a face below the top edge, in widths of the person."""
     x = (face.box[0] + face.box[2] - person[0] - person[2]) / 2
-    y = max(0.0, float(face.box[1] - person[1]))
-    return float(np.hypot(x, y) / (person[2] - person[0]))
+    y = _below_top(person, face) - _HEADROOM * (face.box[2] - face.box[0])
+    return math.hypot(x, y) / (person[2] - person[0])
 
 
-def _centre_inside(person: Array, face: Face) -> bool:
-    x, y = (face.box[:2] + face.box[2:]) / 2
-    return bool(person[0] <= x <= person[2] and person[1] <= y <= person[3])
+def _below_top(person: Box, face: Face) -> float:
+    return (face.box[1] + face.box[3]) / 2 - person[1]
 
 
-def _clipped(box: Array, shape: tuple[int, ...]) -> Array:
+def _may_belong(person: Box, face: Face) -> bool:
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    return person[0] <= x <= person[2] and person[1] <= y <= person[3]
+
+
+def _clipped(box: Box, shape: tuple[int, ...]) -> Box:
     height, width = shape[:2]
-    clipped: Array = np.clip(box, 0, np.array([width, height, width, height], np.float32))
-    return clipped
+    x_min, y_min, x_max, y_max = box
+    return min(max(x_min, 0), width), min(max(y_min, 0), height), min(max(x_max, 0), width), min(max(y_max, 0), height)
 
 
-def _area(box: Array) -> float:
-    return float((box[2] - box[0]) * (box[3] - box[1]))
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from caer_ros.perception.resizing import square
+from caer_ros.perception.resizing import squares
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from caer_ros.perception.person import Array
 
-GREY_INPUT, GREY_SIZE = "input_1:0", 64
-COLOUR_INPUT, COLOUR_SIZE = "rgb", 112
+INPUT = "images"
 OUTPUT = "Identity:0"
 """[N,7] of either network."""
+GREY_SIZE, COLOUR_SIZE = 64, 112
 GREY_SHAPE, COLOUR_SHAPE = (None, GREY_SIZE, GREY_SIZE, 1), (None, COLOUR_SIZE, COLOUR_SIZE, 3)
 OUTPUTS = {OUTPUT: (None, 7)}
 _GREY_LABELS = ("Anger", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
@@ -32,17 +30,16 @@ _GREY_CROPS = (1.1, 1.35)  # sides of the squares, in sides of the face box; two
 _COLOUR_CROP = 1.25
 
 
-def encode_grey(image: NDArray[np.uint8], faces: Sequence[Array]) -> Array:
-    """RGB [H,W,3] and N face boxes [4] to the grey network's input [2N,64,64,1], -1..1: two crops of each face."""
-    crops = [
-        cv2.cvtColor(_crop(image, face, crop, GREY_SIZE), cv2.COLOR_RGB2GRAY) for face in faces for crop in _GREY_CROPS
-    ]
-    return np.stack(crops).astype(np.float32)[..., None] / np.float32(127.5) - np.float32(1)
+def encode_grey(image: NDArray[np.uint8], faces: Array) -> NDArray[np.uint8]:
+    """RGB [H,W,3] and boxes of faces [N,4] to the grey network's input [2N,64,64,1]: two crops of each face."""
+    pixels = _crops(image, faces, _GREY_CROPS, GREY_SIZE)
+    grey = cv2.cvtColor(pixels.reshape(-1, GREY_SIZE, 3), cv2.COLOR_RGB2GRAY)
+    return np.asarray(grey, np.uint8).reshape(-1, GREY_SIZE, GREY_SIZE, 1)
 
 
-def encode_colour(image: NDArray[np.uint8], faces: Sequence[Array]) -> Array:
-    """RGB [H,W,3] and N face boxes [4] to the colour network's input [N,112,112,3], 0..255."""
-    return np.stack([_crop(image, face, _COLOUR_CROP, COLOUR_SIZE) for face in faces]).astype(np.float32)
+def encode_colour(image: NDArray[np.uint8], faces: Array) -> NDArray[np.uint8]:
+    """RGB [H,W,3] and boxes of faces [N,4] to the colour network's input [N,112,112,3]."""
+    return _crops(image, faces, (_COLOUR_CROP,), COLOUR_SIZE)
 
 
 def decode(grey: Array, colour: Array, labels: tuple[str, ...]) -> tuple[Array, NDArray[np.bool_]]:
@@ -60,6 +57,8 @@ def decode(grey: Array, colour: Array, labels: tuple[str, ...]) -> tuple[Array, 
     return mean, a.argmax(axis=1) == b.argmax(axis=1)
 
 
-def _crop(image: NDArray[np.uint8], face: Array, crop: float, size: int) -> NDArray[np.uint8]:
-    centre = (float(face[0] + face[2]) / 2, float(face[1] + face[3]) / 2)
-    return square(image, centre, crop * float(max(face[2:] - face[:2])), size, antialias=True).pixels
+def _crops(image: NDArray[np.uint8], faces: Array, crops: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+    """All crops of the first face, then of the second."""
+    centres = ((faces[:, :2] + faces[:, 2:]) / 2).repeat(len(crops), axis=0).astype(np.float32)
+    sides = np.outer((faces[:, 2:] - faces[:, :2]).max(axis=1), crops).astype(np.float32)
+    return squares(image, centres, sides.ravel(), size, antialias=True).pixels

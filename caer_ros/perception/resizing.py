@@ -76,21 +76,17 @@ def plan(rule: Resize, height: int, width: int) -> Fit:
     return Fit((height, width), resized, canvas, rule.interpolation)
 
 
-def place(image: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
-    """The network's input [H,W,3] uint8 from the source image [H,W,3] uint8."""
+def place(image: NDArray[np.uint8], fit: Fit, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """The network's input [H,W,3] uint8 from the source image [H,W,3] uint8; in ``out`` where that is given."""
+    if out is None:
+        if fit.source == fit.canvas:
+            return image
+        out = np.empty((*fit.canvas, 3), np.uint8)
     height, width = fit.resized
-    if fit.resized == fit.canvas:
-        return _resized(image, fit)
-    canvas = np.zeros((*fit.canvas, 3), np.uint8)
-    canvas[:height, :width] = _resized(image, fit)
-    return canvas
-
-
-def _resized(image: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
-    if fit.resized == fit.source:
-        return image
-    result = cv2.resize(image, fit.resized[::-1], interpolation=INTERPOLATIONS[fit.interpolation])
-    return np.asarray(result, np.uint8)
+    cv2.resize(image, (width, height), dst=out[:height, :width], interpolation=INTERPOLATIONS[fit.interpolation])
+    out[height:] = 0
+    out[:, width:] = 0
+    return out
 
 
 def _to_multiple(length: float, multiple: int) -> int:
@@ -98,35 +94,46 @@ def _to_multiple(length: float, multiple: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Square:
-    """A square part of an image, resized. ``origin`` [2] x, y and ``scale`` map its pixels back to the source's."""
+class Squares:
+    """Square parts of an image, all resized to one size.
+
+    ``pixels`` [N,size,size,3]; ``origins`` [N,2] x, y and ``scales`` [N] map their pixels back to the source's.
+    """
 
     pixels: NDArray[np.uint8]
-    origin: Array
-    scale: float
+    origins: Array
+    scales: Array
 
-    def to_source(self, points: Array) -> Array:
-        """Points [..., 2] (x, y) from pixels of the square to pixels of the source."""
-        result: Array = points * np.float32(self.scale) + self.origin
+    def to_source(self, points: Array, squares: NDArray[np.intp]) -> Array:
+        """Points [M,K,2] (x, y) from pixels of the squares with indices [M] to pixels of the source."""
+        result: Array = points * self.scales[squares, None, None] + self.origins[squares, None]
         return result
 
 
-def square(
-    image: NDArray[np.uint8], centre: tuple[float, float], side: float, size: int, antialias: bool = False
-) -> Square:
-    """The square of ``side`` source pixels around ``centre`` (x, y) as [size,size,3]; black beyond the image.
+def squares(image: NDArray[np.uint8], centres: Array, sides: Array, size: int, antialias: bool = False) -> Squares:
+    """The squares of ``sides`` [N] source pixels around ``centres`` [N,2] (x, y), resized; black beyond.
 
     ``antialias``: average the pixels where it shrinks; five times the time of two-by-two interpolation.
     """
-    length = max(1, round(side))
-    left, top = round(centre[0] - length / 2), round(centre[1] - length / 2)
+    lengths = np.maximum(np.rint(sides), 1).astype(np.float32)
+    origins = np.rint(centres - lengths[:, None] / 2)
+    pixels = np.empty((len(sides), size, size, 3), np.uint8)
+    places = np.column_stack([origins, lengths]).astype(int).tolist()
+    for out, (left, top, length) in zip(pixels, places, strict=True):
+        part = _part(image, left, top, length)
+        interpolation = cv2.INTER_AREA if antialias and length > size else cv2.INTER_LINEAR
+        cv2.resize(part, (size, size), dst=out, interpolation=interpolation)
+    return Squares(pixels, origins, lengths / np.float32(size))
+
+
+def _part(image: NDArray[np.uint8], left: int, top: int, length: int) -> NDArray[np.uint8]:
+    """[length,length,3] of the image, black beyond it."""
+    height, width = image.shape[:2]
+    above, before = (min(max(0, -first), length) for first in (top, left))
+    below, after = min(max(0, top + length - height), length), min(max(0, left + length - width), length)
     inside = image[max(0, top) : max(0, top + length), max(0, left) : max(0, left + length)]
-    above, before = min(max(0, -top), length), min(max(0, -left), length)
-    below, after = length - above - inside.shape[0], length - before - inside.shape[1]
+    if not above + below + before + after:
+        return inside
     if inside.size == 0:
-        inside, above, below, before, after = np.zeros((length, length, 3), np.uint8), 0, 0, 0, 0
-    if above or below or before or after:
-        inside = np.pad(inside, ((above, below), (before, after), (0, 0)))
-    interpolation = cv2.INTER_AREA if antialias and length > size else cv2.INTER_LINEAR
-    pixels = np.asarray(cv2.resize(inside, (size, size), interpolation=interpolation), np.uint8)
-    return Square(pixels, np.array([left, top], np.float32), length / size)
+        return np.zeros((length, length, 3), np.uint8)
+    return np.asarray(cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_CONSTANT), np.uint8)

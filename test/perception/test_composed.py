@@ -4,6 +4,9 @@ import dataclasses
 
 import cv2
 import numpy as np
+import onnx
+import onnx.utils
+import onnxruntime
 import pytest
 from graphs import write_bundle
 from variations import PHOTOS, photo, variation
@@ -11,11 +14,12 @@ from variations import PHOTOS, photo, variation
 from caer_ros.perception import blazeface, expression, nanodet
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor as predictors
+from caer_ros.perception.blazeface import Face
 from caer_ros.perception.boxes import iou, suppress
-from caer_ros.perception.composed import Composed, Face, assign, judge
+from caer_ros.perception.composed import Composed, assign, judge
 from caer_ros.perception.engine import EngineError, EngineSettings
 from caer_ros.perception.person import BoxKind, EmotionStatus
-from caer_ros.perception.resizing import Fit
+from caer_ros.perception.resizing import Fit, Squares
 from caer_ros.taxonomy import CAER_S
 
 CPU = EngineSettings("cpu", threads=1)
@@ -76,6 +80,32 @@ class TestPhotographs:
         (person,) = model([photo("cameraman")])[0].persons
         assert person.status == EmotionStatus.PROFILE_OR_OCCLUDED
         assert np.isnan(person.scores).all()
+
+    @pytest.mark.parametrize(
+        ("name", "body", "confidence", "face", "scores"),
+        [
+            (
+                "astronaut",
+                (14.2298, 14.4269, 364.2197, 507.9218),
+                0.734447,
+                (173.3314, 74.0288, 275.8563, 176.5536),
+                (0, 0, 2e-6, 0.999967, 1.5e-5, 1e-6, 1.4e-5),
+            ),
+            (
+                "grace_hopper",
+                (5.2948, 15.8273, 510.5607, 600),
+                0.839202,
+                (173.2533, 144.2406, 359.9932, 330.981),
+                (0.109956, 0.000338, 0.114565, 0.031143, 0.724354, 0.015001, 0.004643),
+            ),
+        ],
+    )
+    def test_as_the_networks_before_prepare_py(self, model, name, body, confidence, face, scores):
+        """Golden: what the files that prepare.py starts from gave, fed by numpy, on ONNX Runtime 1.31."""
+        (person,) = model([photo(name)])[0].persons
+        np.testing.assert_allclose(person.box, body, atol=0.02)
+        np.testing.assert_allclose(person.face_box, face, atol=0.02)
+        np.testing.assert_allclose([person.confidence, *person.scores], [confidence, *scores], atol=1e-4)
 
     @pytest.mark.parametrize(
         ("name", "statuses"),
@@ -190,7 +220,7 @@ class TestLoading:
 
     def test_networks_in_each_others_place(self, bundle):
         files = bundle.files | {"expression_grey": bundle.files["face"]}
-        with pytest.raises(EngineError, match=r"blazeface_back_f16.onnx: expected one input named .input_1:0"):
+        with pytest.raises(EngineError, match=r"blazeface_back_f16.onnx: input .images. should be"):
             Composed(dataclasses.replace(bundle, files=files), CPU)
 
     def test_the_wrong_kind(self, bundle, tmp_path):
@@ -199,43 +229,50 @@ class TestLoading:
 
 
 class TestFaces:
-    BODY = box(0, 0, 100, 300)
+    BODY = (0.0, 0.0, 100.0, 300.0)
+    SHAPE = (480, 640, 3)
 
     def face(self, x: float, y: float, score: float = 0.9, size: float = 30) -> Face:
-        return Face(box(x - size / 2, y - size / 2, x + size / 2, y + size / 2), score, 0.0)
+        return Face((x - size / 2, y - size / 2, x + size / 2, y + size / 2), score, 0.0)
 
     def test_best_of_several(self):
-        own, poster = self.face(50, 25), self.face(90, 60)
-        assert assign([self.BODY], [[poster, own]]) == [own]
+        own, poster = self.face(50, 33), self.face(90, 60)
+        assert assign([self.BODY], [poster, own]) == [own]
 
     def test_nobody_else_s_face(self):
-        """Found in the crops of both, a pixel apart; it belongs to whom it is in the middle of."""
-        first, second = box(0, 0, 100, 300), box(60, 0, 160, 300)
-        seen, seen_again = self.face(110, 25), self.face(109, 26, score=0.95)
-        assert assign([first, second], [[], [seen]]) == [None, seen]
-        assert assign([box(0, 0, 115, 300), second], [[seen_again], [seen]]) == [None, seen]
+        """It belongs to whom it is in the middle of."""
+        seen = self.face(110, 33)
+        for first in (self.BODY, (0.0, 0.0, 115.0, 300.0)):
+            assert assign([first, (60.0, 0.0, 160.0, 300.0)], [seen]) == [None, seen]
 
     def test_each_their_own_where_persons_overlap(self):
-        first, second = box(0, 0, 110, 300), box(60, 0, 160, 300)
-        left, right = self.face(50, 25, 0.7), self.face(105, 25, 0.99)
-        assert assign([first, second], [[right, left], [right, left]]) == [left, right]
+        left, right = self.face(50, 33, 0.7), self.face(105, 33, 0.99)
+        assert assign([(0.0, 0.0, 110.0, 300.0), (60.0, 0.0, 160.0, 300.0)], [right, left]) == [left, right]
+
+    def test_a_head_is_a_face_below_the_top_not_at_the_top(self):
+        """Behind the second stands the first, whose face looks over the second's shoulder."""
+        over_the_shoulder, own = self.face(75, 20, 0.9), self.face(110, 55, 0.75)
+        assert assign([(60.0, 22.0, 160.0, 300.0)], [over_the_shoulder, own]) == [own]
 
     def test_a_face_beside_the_body_is_not_theirs(self):
-        assert assign([self.BODY], [[self.face(120, 25)]]) == [None]
+        assert assign([self.BODY], [self.face(120, 33)]) == [None]
         assert assign([], []) == []
 
     def test_judge(self, bundle):
-        rules, shape = bundle.faces, (480, 640, 3)
         ok = self.face(100, 100)
-        assert judge(None, shape, rules) == EmotionStatus.NO_FACE
-        assert judge(ok, shape, rules) == EmotionStatus.OK
-        assert judge(dataclasses.replace(ok, yaw=-39.0), shape, rules) == EmotionStatus.OK
+
+        def status(face):
+            return judge(face, self.SHAPE, bundle.faces)
+
+        assert status(None) == EmotionStatus.NO_FACE
+        assert status(ok) == EmotionStatus.OK
+        assert status(dataclasses.replace(ok, yaw=-39.0)) == EmotionStatus.OK
         for yaw in (-41.0, 41.0):
-            assert judge(dataclasses.replace(ok, yaw=yaw), shape, rules) == EmotionStatus.PROFILE_OR_OCCLUDED
-        assert judge(self.face(100, 100, size=23.9), shape, rules) == EmotionStatus.TOO_SMALL
-        assert judge(self.face(100, 100, size=24), shape, rules) == EmotionStatus.OK
-        assert judge(self.face(5, 100), shape, rules) == EmotionStatus.PROFILE_OR_OCCLUDED
-        assert judge(self.face(10, 100), shape, rules) == EmotionStatus.OK
+            assert status(dataclasses.replace(ok, yaw=yaw)) == EmotionStatus.PROFILE_OR_OCCLUDED
+        assert status(self.face(100, 100, size=23.9)) == EmotionStatus.TOO_SMALL
+        assert status(self.face(100, 100, size=24)) == EmotionStatus.OK
+        assert status(self.face(5, 100)) == EmotionStatus.PROFILE_OR_OCCLUDED
+        assert status(self.face(10, 100)) == EmotionStatus.OK
 
 
 def head(yaw: float, roll: float, scale: float = 40.0) -> np.ndarray:
@@ -259,29 +296,26 @@ def test_yaw_of_a_face_without_extent_is_a_profile():
 
 
 def test_nanodet_input():
-    """Top-left letterbox, BGR, (pixel - mean) / std, planes first; upstream pads with black before it normalises."""
+    """Top-left letterbox into memory that held another image; upstream pads with black."""
     image = np.zeros((208, 416, 3), np.uint8)
-    image[:, :] = (255, 128, 0)  # RGB
-    blob = np.empty(nanodet.SHAPE, np.float32)
-    fit = nanodet.encode(image, blob)
+    image[:, :] = (255, 128, 0)
+    pixels = np.full(nanodet.SHAPE, 77, np.uint8)
+    fit = nanodet.encode(image, pixels)
     assert (fit.resized, fit.canvas) == ((208, 416), (416, 416))
-    expected = (np.array([0, 128, 255]) - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
-    np.testing.assert_allclose(blob[0, :, 100, 100], expected, atol=1e-5)
-    black = -np.array([103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
-    np.testing.assert_allclose(blob[0, :, 300, 100], black, atol=1e-5)
+    assert pixels[0, 100, 100].tolist() == [255, 128, 0]
+    assert not pixels[0, 208:].any()
 
 
 def test_nanodet_output():
     """A person of stride 16 at row 5, column 7: distances of 3, 2, 4 and 1.5 bins from the centre of the cell."""
-    scores = [np.zeros((1, n * n, 80), np.float32) for n in (52, 26, 13)]
-    sides = [np.zeros((1, n * n, 44), np.float32) for n in (52, 26, 13)]
-    cell = 5 * 26 + 7
-    scores[1][0, cell, 0] = 0.8
-    scores[1][0, cell + 1, 1] = 0.9  # a bicycle
+    scores = np.zeros((1, nanodet.CELLS), np.float32)
+    sides = np.zeros((1, nanodet.CELLS, 44), np.float32)
+    cell = 52 * 52 + 5 * 26 + 7
+    scores[0, cell] = 0.8
     logits = np.full((4, 11), -50, np.float32)
     logits[[0, 1, 2], [3, 2, 4]] = 50
     logits[3, 1:3] = 50  # half of each
-    sides[1][0, cell] = logits.ravel()
+    sides[0, cell] = logits.ravel()
     fit = Fit((832, 832), (416, 416), (416, 416), "linear")
     boxes, found = nanodet.decode(scores, sides, fit, 0.4, 0.5)
     x, y = 7.5 * 16, 5.5 * 16
@@ -291,19 +325,50 @@ def test_nanodet_output():
 
 
 def test_blazeface_output():
-    """An anchor of each grid: number 2 * (3 * 16 + 4) + 1, and 512 + 6 * (2 * 8 + 1)."""
-    scores = [np.full((1, n, 1), -20, np.float32) for n in (512, 384)]
-    boxes = [np.zeros((1, n, 16), np.float32) for n in (512, 384)]
-    scores[0][0, 2 * (3 * 16 + 4) + 1] = 2
-    scores[1][0, 6 * (2 * 8 + 1)] = 1
-    boxes[0][0, 2 * (3 * 16 + 4) + 1] = [1, 2, 20, 30, *range(12)]
-    boxes[1][0, 6 * (2 * 8 + 1)] = [0, 0, 10, 10, *range(12)]
-    faces = blazeface.decode(scores, boxes, 0.5)
+    """An anchor of each grid in each of two squares, number 2 * (3 * 16 + 4) + 1 and 512 + 6 * (2 * 8 + 1); the second
+    square lies 10 px to the right and is half as large, so that one face comes once and the other twice."""
+    first, second = 2 * (3 * 16 + 4) + 1, 512 + 6 * (2 * 8 + 1)
+    logits = np.full((2, 896), -20, np.float32)
+    points = np.zeros((2, 896, 16), np.float32)
+    logits[0, [first, second]], logits[1, first] = (2, 1), 0.5
+    points[0, first] = [1, 2, 20, 30, *range(12)]
+    points[0, second] = [0, 0, 10, 10, *range(12)]
     x, y = 4.5 * 16, 3.5 * 16
-    np.testing.assert_allclose(faces.boxes, [[x - 9, y - 13, x + 11, y + 17], [43, 75, 53, 85]])
-    np.testing.assert_allclose(faces.keypoints[0], np.add(np.arange(12).reshape(6, 2), (x, y)))
-    np.testing.assert_allclose(faces.scores, 1 / (1 + np.exp([-2.0, -1.0])), rtol=1e-6)
-    assert len(blazeface.decode(scores, boxes, 0.8).scores) == 1
+    points[1, first] = [x + 2 - 20, y + 4, 40, 60, *range(12)]
+    searched = Squares(np.empty((2, 256, 256, 3), np.uint8), np.float32([(0, 0), (10, 0)]), np.float32([1, 0.5]))
+    faces = blazeface.decode(logits, points, searched, 0.5)
+    np.testing.assert_allclose([face.box for face in faces], [[x - 9, y - 13, x + 11, y + 17], [43, 75, 53, 85]])
+    np.testing.assert_allclose([face.score for face in faces], 1 / (1 + np.exp([-2.0, -1.0])), rtol=1e-6)
+    assert [face.yaw for face in faces] == pytest.approx([blazeface.yaw(np.arange(12).reshape(6, 2))] * 2, abs=1e-3)
+    assert len(blazeface.decode(logits, points, searched, 0.8)) == 1
+    assert blazeface.decode(logits, points, searched, 0.99) == []
+
+
+RGB = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])  # mean and standard deviation
+
+
+@pytest.mark.parametrize(
+    ("file", "normalised", "shape", "reference"),
+    [
+        ("detector", "normalised", (1, 416, 416, 3), lambda x: ((x - RGB[0]) / RGB[1]).transpose(0, 3, 1, 2)),
+        ("face", "normalised", (3, 256, 256, 3), lambda x: x / 127.5 - 1),
+        ("expression_grey", "normalised", (2, 64, 64, 1), lambda x: x / 127.5 - 1),
+        ("expression_colour", "numbers", (2, 112, 112, 3), lambda x: x),
+    ],
+)
+def test_normalisation_in_the_graph(bundle, file, normalised, shape, reference):
+    """The graph gives what its part behind the normalisation gives for an input that numpy normalised."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(bundle.files[file].path))
+    behind = onnx.utils.Extractor(model).extract_model([normalised], [output.name for output in model.graph.output])
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected = run(behind, {normalised: reference(images.astype(np.float32)).astype(np.float32)})
+    for found, wanted in zip(run(model, {"images": images}), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def run(model, feeds):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
 
 
 def test_expressions_are_averaged_in_the_order_of_the_labels():
@@ -318,16 +383,16 @@ def test_expressions_are_averaged_in_the_order_of_the_labels():
 
 def test_expression_inputs():
     image = np.full((100, 100, 3), (255, 0, 0), np.uint8)
-    face = [box(40, 40, 60, 60), box(-10, -10, 10, 10)]
-    grey, colour = expression.encode_grey(image, face), expression.encode_colour(image, face)
+    faces = np.stack([box(40, 40, 60, 60), box(-10, -10, 10, 10)])
+    grey, colour = expression.encode_grey(image, faces), expression.encode_colour(image, faces)
     assert grey.shape == (4, 64, 64, 1)
     assert colour.shape == (2, 112, 112, 3)
-    assert grey[0] == pytest.approx(76 / 127.5 - 1)  # luma of red
+    assert np.all(grey[0] == 76)  # luma of red
     np.testing.assert_array_equal(colour[0, 50, 50], [255, 0, 0])
-    assert grey[2, 0, 0] == -1  # beyond the image
+    assert grey[2, 0, 0] == 0  # beyond the image
     image[60:] = 0  # the face's edge: further up in the larger crop, half of 1 - 1 / 1.1 and 1 - 1 / 1.35
-    tight, loose = expression.encode_grey(image, face[:1])[:, :, 32, 0]
-    assert [int(np.argmin(crop > -0.5)) for crop in (tight, loose)] == pytest.approx([61, 56], abs=1.5)
+    tight, loose = expression.encode_grey(image, faces[:1])[:, :, 32, 0]
+    assert [int(np.argmin(crop > 50)) for crop in (tight, loose)] == pytest.approx([61, 56], abs=1.5)
 
 
 def test_iou():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caer_ros.perception.resizing import Resize, place, plan, square
+from caer_ros.perception.resizing import Resize, place, plan, squares
 
 SIDES = st.integers(1, 2000)
 RULES = st.one_of(
@@ -55,12 +55,18 @@ def test_short_side(size, multiple, expected):
     assert fit.resized == fit.canvas == expected
 
 
-def test_letterbox_puts_the_image_at_the_top_left_and_black_elsewhere():
-    image = np.full((10, 40, 3), 200, np.uint8)
-    canvas = place(image, plan(Resize("letterbox", size=(20, 20)), 10, 40))
-    assert canvas.shape == (20, 20, 3)
-    assert np.all(canvas[:5] == 200)
-    assert not canvas[5:].any()
+@pytest.mark.parametrize("shape", [(10, 40), (40, 10), (20, 20), (20, 7)])
+def test_letterbox_puts_the_image_at_the_top_left_and_black_elsewhere(shape):
+    image = np.full((*shape, 3), 200, np.uint8)
+    fit = plan(Resize("letterbox", size=(20, 20)), *shape)
+    rows, columns = fit.resized
+    kept = np.full((20, 20, 3), 99, np.uint8)  # of another image
+    for canvas in (place(image, fit), place(image, fit, kept)):
+        assert canvas.shape == (20, 20, 3)
+        assert np.all(canvas[:rows, :columns] == 200)
+        assert not canvas[rows:].any()
+        assert not canvas[:, columns:].any()
+    np.testing.assert_array_equal(kept, place(image, fit))
 
 
 def test_clips_to_the_image():
@@ -75,18 +81,21 @@ def test_square_maps_back(centre, side, antialias):
     """Each pixel of the image tells its own place, so a pixel of the square tells where it came from."""
     rows, columns = np.mgrid[:80, :100]
     image = np.stack([columns + 1, rows + 1, np.full_like(rows, 255)], axis=-1).astype(np.uint8)
-    crop = square(image, centre, side, 32, antialias)
-    assert crop.pixels.shape == (32, 32, 3)
-    y, x = np.nonzero(crop.pixels[..., 2] == 255)  # not at all mixed with the black around
-    expected = crop.to_source(np.stack([x, y], axis=1) + np.float32(0.5)) - 0.5
-    found = crop.pixels[y, x, :2].astype(float) - 1
-    limit = 0.51 + (0.5 * crop.scale if crop.scale > 1 else 0)
+    crops = squares(image, np.float32([(20, 20), centre]), np.float32([7, side]), 32, antialias)
+    assert crops.pixels.shape == (2, 32, 32, 3)
+    y, x = np.nonzero(crops.pixels[1, ..., 2] == 255)  # not at all mixed with the black around
+    points = np.stack([x, y], axis=1) + np.float32(0.5)
+    expected = crops.to_source(points[None], np.array([1]))[0] - 0.5
+    found = crops.pixels[1, y, x, :2].astype(float) - 1
+    scale = crops.scales[1]
+    limit = 0.51 + (0.5 * scale if scale > 1 else 0)
     inside = np.all((expected >= 0) & (expected <= [99, 79]), axis=1)
     assert np.all(np.abs(found - expected)[inside] <= limit)
 
 
 def test_square_beyond_the_image_is_black():
-    crop = square(np.full((20, 20, 3), 255, np.uint8), (0.0, 10.0), 20, 20)
-    assert not crop.pixels[:, :10].any()
-    assert np.all(crop.pixels[:, 10:] == 255)
-    assert not square(np.full((20, 20, 3), 255, np.uint8), (500.0, 10.0), 20, 20).pixels.any()
+    image = np.full((20, 20, 3), 255, np.uint8)
+    half, none = squares(image, np.float32([(0, 10), (500, 10)]), np.float32([20, 20]), 20).pixels
+    assert not half[:, :10].any()
+    assert np.all(half[:, 10:] == 255)
+    assert not none.any()
