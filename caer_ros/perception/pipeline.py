@@ -124,10 +124,12 @@ class Pipeline:
         bundle = self._predictor.bundle
         for person in prediction.persons:
             person.scores = calibrated(person.scores, bundle.calibration, bundle.score_type)
-        persons = self._followed(prediction.persons, stamp_ns, high, low) if stamp_ns > 0 else prediction.persons
-        if stamp_ns <= 0:
+        if order is Order.UNSTAMPED:
+            persons = prediction.persons
             for person in persons:
                 person.smoothed_scores = person.scores
+        else:
+            persons = self._followed(prediction.persons, stamp_ns, high, low)
         for person in persons:
             if person.status == EmotionStatus.OK and is_uncertain(person.smoothed_scores, self.uncertain_below):
                 person.status = EmotionStatus.UNCERTAIN
