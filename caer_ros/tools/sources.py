@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -144,8 +144,10 @@ class Bag:
         topics = {stream.topic for stream in self.streams}
         with _bag_errors(self.path), Reader(self.path) as reader:
             connections = [connection for connection in reader.connections if connection.topic in topics]
-            for connection, stamp_ns, data in reader.messages(connections):
-                yield Frame(stamp_ns, connection.topic, bytes(data))
+            # Closed before its reader: an open cursor keeps an sqlite bag open.
+            with closing(reader.messages(connections)) as messages:
+                for connection, stamp_ns, data in messages:
+                    yield Frame(stamp_ns, connection.topic, bytes(data))
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Bags, videos and pictures that the tests write, and the ways in which they are broken."""
 
-import os
 import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -68,12 +70,23 @@ def test_a_bag_gives_its_camera_topics_in_order_and_unchanged(bag, form):
             assert deserialize_message(frame.data, CompressedImage) == expected
 
 
-def test_a_bag_is_read_lazily(bag):
-    before = os.listdir("/proc/self/fd")
+def open_files(folder):
+    """This process's open files below ``folder``."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # another thread's, closed meanwhile
+            links.append(descriptor.readlink())
+    return [link for link in links if folder in link.parents]
+
+
+def test_a_bag_is_open_while_it_is_read_and_no_longer(bag):
+    if sys.version_info < (3, 11) and list(bag.glob("*.db3")):
+        pytest.skip("the last sqlite reader for Python 3.10 never closes its file; README.md says so")
     frames = open_source(bag).frames()
     next(frames)
+    assert open_files(bag)
     frames.close()
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert not open_files(bag)
 
 
 def test_a_bag_without_images_names_the_topics_it_has(tmp_path):
