@@ -123,7 +123,7 @@ def test_whoever_stops_it_stops_its_processes_too(people_bag, tmp_path, number, 
         assert until(lambda: children(env, "play"))
         assert children(env, "caer_ros.node.emotion_node")
         running.popen.send_signal(number)
-        # Python ends itself by SIGINT, which is 130 to a shell too, when Ctrl-C met it inside exec(), say in a dataclass.
+        # Python ends itself by SIGINT, which a shell calls 130 too, when Ctrl-C met it inside an exec().
         assert running.wait(40) in (code, -signal.SIGINT if number == signal.SIGINT else code), running.output()
         assert not children(env, "caer_ros.node.emotion_node")
         assert not children(env, "play")
