@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caer_ros.perception.person import EmotionStatus, Person, TrackState
 
@@ -120,6 +120,6 @@ class EventDetector:
                 events.append(self._event(EventType.LEFT, track_id, previous_label=known.label, hold_time=away))
         return events
 
-    def _event(self, kind: EventType, track_id: str, **fields: str | float) -> Event:
+    def _event(self, kind: EventType, track_id: str, **fields: Any) -> Event:
         self._sequence += 1
-        return Event(kind, track_id, self._sequence, present=self.present, **fields)  # type: ignore[arg-type]
+        return Event(kind, track_id, self._sequence, present=self.present, **fields)

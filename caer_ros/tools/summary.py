@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from caer_ros.node.messages import nanoseconds
 from caer_ros.perception.person import EmotionStatus, TrackState
 from caer_ros.tools import scoring
 
@@ -144,7 +145,7 @@ class Speed:
 
 def stamp_ns(message: PersonEmotionArray) -> int:
     """Stamp of the image, in nanoseconds."""
-    return _nanoseconds(message.header.stamp)
+    return nanoseconds(message.header.stamp)
 
 
 def sightings(messages: Iterable[PersonEmotionArray], truth: scoring.GroundTruth | None) -> list[Sighting]:
@@ -273,7 +274,7 @@ def speed(
         rate: how much faster than the wall clock the simulated one went.
 
     """
-    latency = [(_nanoseconds(m.published) - stamp_ns(m)) * 1e-9 / rate for m in messages]
+    latency = [(nanoseconds(m.published) - stamp_ns(m)) * 1e-9 / rate for m in messages]
     return Speed(
         sent=sent,
         received=status.images_received,
@@ -384,10 +385,6 @@ def _spread(values: Sequence[float]) -> Spread:
         return Spread(math.nan, math.nan)
     p50, p95 = np.percentile(values, (50, 95))
     return Spread(float(p50), float(p95))
-
-
-def _nanoseconds(time: Any) -> int:
-    return int(time.sec) * 10**9 + int(time.nanosec)
 
 
 def as_json(value: Any) -> Any:

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from caer_ros.node.messages import nanoseconds
 from caer_ros.perception.person import EmotionStatus, TrackState
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def image_line(message: PersonEmotionArray, rate: float | None = None) -> Text:
         f"{_milliseconds(message.processing_time)} in the node, {_milliseconds(message.inference_time)} in the model",
     ]
     if message.header.stamp.sec or message.header.stamp.nanosec:
-        age = _seconds(message.published) - _seconds(message.header.stamp)
+        age = (nanoseconds(message.published) - nanoseconds(message.header.stamp)) * 1e-9
         parts.append(f"published {_milliseconds(age)} after its stamp")
     if rate is not None:
         parts.append(f"{rate:.1f} messages/s here")
@@ -130,7 +131,3 @@ def _number(value: float, form: str) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return "—" if math.isnan(seconds) else f"{seconds * 1e3:.0f} ms"
-
-
-def _seconds(time: object) -> float:
-    return float(time.sec) + float(time.nanosec) * 1e-9  # type: ignore[attr-defined]
