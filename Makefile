@@ -70,9 +70,8 @@ lint: build  ## ruff, mypy, package.xml, and that the pins resolve for every Pyt
 
 LOCK := pip compile -q --universal --python-version 3.10 setup.cfg --extra cpu --extra opencv --extra ros
 lock: $(VENV)/.installed  ## write requirements/*.txt anew; ARGS=--upgrade takes the newest of all
-	for name in dev robot; do \
-		$(UV) $(LOCK) $(ARGS) --custom-compile-command 'make lock' requirements/$$name.in -o requirements/$$name.txt; \
-	done
+	$(UV) $(LOCK) --extra offline $(ARGS) --custom-compile-command 'make lock' requirements/dev.in -o requirements/dev.txt
+	$(UV) $(LOCK) $(ARGS) --custom-compile-command 'make lock' requirements/robot.in -o requirements/robot.txt
 
 build: $(VENV)/.built  ## create .venv, and build the messages into it
 
