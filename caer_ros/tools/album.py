@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caer_ros.msg import PersonEmotionArray
+    from caer_ros.sources import Source, Stream
     from caer_ros.tools.scoring import Box, GroundTruth, TrueImage
-    from caer_ros.tools.sources import Source, Stream
     from caer_ros.tools.summary import Sighting, Subject
 
     Image = NDArray[np.uint8]

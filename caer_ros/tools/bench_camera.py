@@ -17,9 +17,9 @@ from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo
 
 from caer_ros.node.messages import decode
+from caer_ros.sources import BAG_FILES, CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Bag, SourceError
 from caer_ros.tools.image_messages import image_message
 from caer_ros.tools.ros import message_class
-from caer_ros.tools.sources import BAG_FILES, CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Bag, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

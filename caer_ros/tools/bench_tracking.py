@@ -152,7 +152,7 @@ def images(bag: Path) -> Iterator[tuple[int, Any]]:
     from rosbags.typesys import Stores, get_typestore
 
     from caer_ros.perception.images import decode_compressed
-    from caer_ros.tools.sources import COMPRESSED_IMAGE, Bag
+    from caer_ros.sources import COMPRESSED_IMAGE, Bag
 
     source = Bag(bag)
     types = get_typestore(Stores.ROS2_JAZZY)

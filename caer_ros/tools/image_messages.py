@@ -11,8 +11,8 @@ from rclpy.serialization import deserialize_message
 
 from caer_ros.node.messages import decode
 from caer_ros.perception.images import ImageError
+from caer_ros.sources import COMPRESSED_IMAGE
 from caer_ros.tools.ros import message_class
-from caer_ros.tools.sources import COMPRESSED_IMAGE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

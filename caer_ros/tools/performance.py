@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from caer_ros.msg import PerceptionStatus, PersonEmotionArray
+    from caer_ros.sources import Bag, Stream
     from caer_ros.tools.processes import Child
     from caer_ros.tools.recording import Recorded
     from caer_ros.tools.scoring import GroundTruth
-    from caer_ros.tools.sources import Bag, Stream
     from caer_ros.tools.watch import Watcher
 
 NODE = "/emotion"
@@ -78,9 +78,9 @@ class Scenario:
     @classmethod
     def of(cls, path: Path | None) -> Scenario:
         """The bag at ``path``, else the package's. Raises DemoError, SourceError or GroundTruthError."""
+        from caer_ros.sources import CAMERA_INFO, Bag, open_source
         from caer_ros.tools import demo_bag, scoring
         from caer_ros.tools.pacing import stamp_of
-        from caer_ros.tools.sources import CAMERA_INFO, Bag, open_source
 
         where = demo_bag.committed() if path is None else demo_bag.DemoBag(path, path.resolve().parent / TRUTH)
         bag = open_source(where.bag)
@@ -154,8 +154,8 @@ def perform(scenario: Scenario, args: argparse.Namespace, out: Path, console: Co
 
 def node_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:
     """The node, listening to the bag's camera, on the bag's clock."""
+    from caer_ros.sources import COMPRESSED_IMAGE
     from caer_ros.tools.routes import base_topic, info_topic
-    from caer_ros.tools.sources import COMPRESSED_IMAGE
 
     camera = base_topic(scenario.camera.topic, scenario.camera.msgtype)
     transport = "compressed" if scenario.camera.msgtype == COMPRESSED_IMAGE else "raw"

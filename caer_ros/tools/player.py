@@ -12,10 +12,10 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from caer_ros.sources import CAMERA_INFO, note
 from caer_ros.tools.image_messages import ConversionError, converted, image_message, resized
 from caer_ros.tools.pacing import Pacer, Restamper, StampError, stamp_of, with_stamp
 from caer_ros.tools.ros import message_class
-from caer_ros.tools.sources import CAMERA_INFO, note
 
 if TYPE_CHECKING:
     import argparse
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.publisher import Publisher
 
+    from caer_ros.sources import Frame, Source
     from caer_ros.tools.routes import Route
-    from caer_ros.tools.sources import Frame, Source
 
 FRAME_ID = "camera_optical_frame"
 """Of videos and pictures; a bag has its own."""

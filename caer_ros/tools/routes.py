@@ -6,12 +6,12 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caer_ros.tools.sources import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from caer_ros.sources import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caer_ros.tools.sources import Stream
+    from caer_ros.sources import Stream
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ros_process import CAER, environment, run
 
+from caer_ros.sources import COMPRESSED_IMAGE, IMAGE, Bag
 from caer_ros.tools import bench_camera, bench_report, machine
 from caer_ros.tools.bench_report import Output, ReportError, Window
-from caer_ros.tools.sources import COMPRESSED_IMAGE, IMAGE, Bag
 
 MS = 1_000_000
 PERCENTILES = {"p50", "p95", "p99", "max"}

@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
+from caer_ros.sources import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Stream
 from caer_ros.tools.routes import plan
-from caer_ros.tools.sources import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Stream
 
 RAW = Stream("/cam/image_raw", IMAGE, 10)
 JPEG = Stream("/cam/image_raw/compressed", COMPRESSED_IMAGE, 10)

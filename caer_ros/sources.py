@@ -1,4 +1,4 @@
-"""A bag, a video or pictures as a timed sequence of camera messages, read one by one as they are needed."""
+"""A bag, a video or pictures as a timed sequence of camera images, read one by one as they are needed; without ROS."""
 
 from __future__ import annotations
 

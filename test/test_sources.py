@@ -14,7 +14,7 @@ from rosbags.rosbag2 import StoragePlugin
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import String
 
-from caer_ros.tools.sources import (
+from caer_ros.sources import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     FIRST_NS,
