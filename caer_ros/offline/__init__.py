@@ -1,0 +1,1 @@
+"""The companion on the desk: data sets, training, honest metrics and export of the models that the robot runs."""

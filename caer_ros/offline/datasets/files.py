@@ -1,0 +1,72 @@
+"""Annotation files: opened and parsed, with errors that name the file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any, TextIO
+
+from caer_ros.offline.sample import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+def open_text(file: Path) -> TextIO:
+    """The file as UTF-8 text, with or without a byte order mark. Raises DatasetError."""
+    try:
+        return file.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise DatasetError(f"{file}: {error.strerror}") from error
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds. Raises DatasetError."""
+    with open_text(file) as text:
+        try:
+            return json.load(text)
+        except ValueError as error:
+            raise DatasetError(f"{file}: no valid JSON: {error}") from error
+
+
+def read_coco(file: Path) -> tuple[dict[Any, dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Images by their id, annotations, and the whole of a COCO-style json. Raises DatasetError."""
+    content = read_json(file)
+    try:
+        images = {image["id"]: image | {"file_name": str(image["file_name"])} for image in content["images"]}
+        annotations = content["annotations"]
+        alone = next((a for a in annotations if a["image_id"] not in images), None)
+    except (KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{file}: not in COCO's form: images with id and file_name, annotations with image_id ({error!r})"
+        ) from error
+    if alone is not None:
+        raise DatasetError(f"{file}: annotation {alone.get('id')}: no image has the id {alone['image_id']!r}")
+    if len(images) < len(content["images"]):
+        raise DatasetError(f"{file}: two images have the same id")
+    return images, annotations, content
+
+
+def rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and fields by column of a CSV file; a field that is not there is "".
+
+    Raises:
+        DatasetError: the file cannot be read, or lacks one of ``columns``.
+    """
+    with open_text(file) as lines:
+        reader = csv.DictReader(lines, restval="", skipinitialspace=True)
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise DatasetError(f"{file}: no column {', '.join(missing)}; expected are {', '.join(columns)}")
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DatasetError(f"{file}:{reader.line_num}: {error}") from error
+
+
+def coco_box(annotation: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Xyxy of COCO's ``bbox`` [x, y, width, height]. Raises KeyError, TypeError or ValueError where it is none."""
+    left, top, width, height = map(float, annotation["bbox"])
+    return left, top, left + width, top + height

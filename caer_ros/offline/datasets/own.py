@@ -1,0 +1,257 @@
+"""Data of one's own: a json in COCO's form, with emotions.
+
+``{train,val,test}.json`` in the root or in ``annotations/``, images below the root or in ``images/``; or ``root`` is
+one json file, of whose images those with ``"split": "train"`` (and so on) are taken, or all where none has that field.
+A small example::
+
+    {
+      "info": {"label_set": "heco", "box_kind": "body", "exhaustive": true},
+      "images": [{"id": 1, "file_name": "front_camera/image_raw/1718000000123456789.jpg", "width": 640, "height": 480}],
+      "annotations": [
+        {"id": 1, "image_id": 1, "bbox": [120, 80, 90, 260], "emotions": ["Happiness"], "vad": [0.6, 0.2, 0.1],
+         "track_id": 7}
+      ]
+    }
+
+``info``
+    ``label_set``: a name of `taxonomy.LABEL_SETS`; or any name beside ``labels``, the labels in their order. Without
+    either the labels are the names of ``categories`` in the order of their ids ("person" is none), and a person without
+    ``emotions`` has that of its category: what labelling tools export. ``multi_label``: may a person have several?
+    (default: as EMOTIC does for its set, else no). ``box_kind``: body (default), head or face. ``exhaustive``: is every
+    person of every image annotated? (default: no).
+``images``
+    ``file_name`` below the image folder. A name that ends in 16 to 19 digits is that of an image topic's folder and
+    header stamp in nanoseconds; other stamps go into ``stamp``. ``width`` and ``height``, where given, must be those of
+    the file.
+``annotations``
+    ``bbox`` [x, y, width, height] in pixels. Optional: ``emotions`` (a list of labels; or beliefs by label such as
+    ``{"Happiness": 0.7, "Peace": 0.3}``, of which those left out are not known; missing or null: not annotated),
+    ``vad`` (three numbers -1..1, null where unknown), ``track_id``, ``gender``, ``age``, ``weight`` (0..1), ``iscrowd``
+    (1: a region to ignore).
+
+Such a file was made on purpose, so what is wrong in it is an error that names the annotation; only images that cannot
+be read are left out and counted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from caer_ros.offline.datasets import files
+from caer_ros.offline.datasets.annotations import (
+    AGES,
+    GENDERS,
+    Annotation,
+    Box,
+    assemble,
+    finish,
+    multi_hot,
+    number,
+    one_of,
+)
+from caer_ros.offline.sample import Array, Dataset, DatasetError, Findings
+from caer_ros.perception.person import BoxKind
+from caer_ros.taxonomy import LABEL_SETS
+
+SPLITS = ("train", "val", "test")
+BOX_KINDS = {"body": BoxKind.BODY, "head": BoxKind.HEAD, "face": BoxKind.FACE}
+_Images = dict[Any, dict[str, Any]]
+_STAMP = re.compile(r"(?:^|\D)(\d{16,19})$")
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    """What ``info`` and ``categories`` say about the whole file."""
+
+    label_set: str
+    labels: tuple[str, ...]
+    categories: dict[Any, str]
+    """Which label each category means; empty unless the categories are the labels."""
+    multi_label: bool
+    box_kind: BoxKind
+    exhaustive: bool
+
+
+def load(root: Path, split: str) -> Dataset:
+    """One split of a data set of one's own, in the form that this module's docstring describes.
+
+    Raises:
+        DatasetError: no such file, or something in it is not as described.
+    """
+    findings = Findings()
+    file = root if root.is_file() else _annotations_file(root, split)
+    images, annotations, content = files.read_coco(file)
+    if len({image["file_name"] for image in images.values()}) < len(images):
+        raise DatasetError(f"{file}: two images have the same file_name")
+    scheme = _scheme(file, content)
+    if root.is_file():
+        images = _of_split(file, images, split, findings)
+    persons: dict[Any, list[Annotation]] = {image_id: [] for image_id in images}
+    crowds: dict[Any, list[Box]] = {image_id: [] for image_id in images}
+    for annotation in annotations:
+        if (image_id := annotation["image_id"]) not in images:  # of another split
+            continue
+        where = f"{file}: annotation {annotation.get('id')} of {images[image_id]['file_name']}"
+        try:
+            box = files.coco_box(annotation)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{where}: bbox should be [x, y, width, height]") from error
+        if annotation.get("iscrowd"):
+            crowds[image_id].append(box)
+        else:
+            persons[image_id].append(_person(where, annotation, box, scheme))
+    folder = _image_folder(file, images)
+    samples = []
+    for image_id, image in images.items():
+        sample = assemble(
+            image["file_name"],
+            folder / image["file_name"],
+            persons[image_id],
+            len(scheme.labels),
+            scheme.box_kind,
+            findings,
+            exhaustive=scheme.exhaustive,
+            crowds=crowds[image_id],
+            stamp=stamp(image),
+            strict=True,
+        )
+        if sample is not None:
+            _check_size(file, image, sample.size)
+        samples.append(sample)
+    return finish("own", root, split, scheme.label_set, scheme.labels, scheme.multi_label, samples, findings)
+
+
+def stamp(image: dict[str, Any]) -> int | None:
+    """Header stamp in nanoseconds of an entry of ``images``: its field ``stamp``, or the digits that end its name."""
+    if image.get("stamp") is not None:
+        return int(image["stamp"])
+    digits = _STAMP.search(PurePosixPath(image["file_name"]).stem)
+    return int(digits[1]) if digits else None
+
+
+def _annotations_file(root: Path, split: str) -> Path:
+    for file in (root / f"{split}.json", root / "annotations" / f"{split}.json"):
+        if file.is_file():
+            return file
+    raise DatasetError(
+        f"{root}: no {split}.json, neither here nor in annotations/; a single json file is given by name"
+    )
+
+
+def _image_folder(file: Path, images: _Images) -> Path:
+    parents = (file.parent, file.parent.parent) if file.parent.name == "annotations" else (file.parent,)
+    folders = [folder for parent in parents for folder in (parent, parent / "images")]
+    names = [image["file_name"] for image in images.values()]
+    return next((folder for folder in folders if any((folder / name).is_file() for name in names)), parents[-1])
+
+
+def _of_split(file: Path, images: _Images, split: str, findings: Findings) -> _Images:
+    """Those images of a file for several splits that belong to this one."""
+    if not any("split" in image for image in images.values()):
+        findings.warnings.append(f"{file}: no image has a field split; all are taken as {split}")
+        return images
+    return {image_id: image for image_id, image in images.items() if image.get("split") == split}
+
+
+def _scheme(file: Path, content: dict[str, Any]) -> _Scheme:
+    info = content.get("info") or {}
+    if not isinstance(info, dict):
+        raise DatasetError(f"{file}: info should be a mapping, such as {{'label_set': 'heco'}}")
+    box_kind = BOX_KINDS.get(info.get("box_kind", "body"))
+    if box_kind is None:
+        raise DatasetError(f"{file}: info.box_kind is {info['box_kind']!r}; one of {', '.join(BOX_KINDS)} is expected")
+    name, labels = str(info.get("label_set") or "own"), info.get("labels")
+    categories = {}
+    if name in LABEL_SETS:
+        if labels is not None and tuple(labels) != LABEL_SETS[name]:
+            raise DatasetError(f"{file}: info.labels are not those of {name}; remove them, or name the set otherwise")
+        labels = list(LABEL_SETS[name])
+    elif labels is None:
+        listed = sorted(content.get("categories") or (), key=lambda category: category["id"])
+        categories = {category["id"]: str(category["name"]) for category in listed if category["name"] != "person"}
+        labels = list(categories.values())
+    if not isinstance(labels, list) or not labels or len(set(labels)) < len(labels):
+        raise DatasetError(
+            f"{file}: no labels: info.label_set should be one of {', '.join(LABEL_SETS)}, or info.labels a list of "
+            "different names"
+        )
+    return _Scheme(
+        name,
+        tuple(map(str, labels)),
+        categories,
+        bool(info.get("multi_label", name == "emotic")),
+        box_kind,
+        bool(info.get("exhaustive", False)),
+    )
+
+
+def _person(where: str, annotation: dict[str, Any], box: Box, scheme: _Scheme) -> Annotation:
+    chosen = annotation.get("emotions")
+    if chosen is None and annotation.get("category_id") in scheme.categories:
+        chosen = [scheme.categories[annotation["category_id"]]]
+    weight = number(annotation.get("weight", 1.0))
+    if not 0 <= weight <= 1:
+        raise DatasetError(f"{where}: weight is {annotation['weight']!r}; 0 to 1 is expected")
+    track = annotation.get("track_id")
+    return Annotation(
+        where,
+        box,
+        _emotions(where, chosen, scheme),
+        _vad(where, annotation.get("vad")),
+        gender=one_of(annotation.get("gender"), GENDERS),
+        age=one_of(annotation.get("age"), AGES),
+        track_id="" if track is None else str(track),
+        weight=weight,
+    )
+
+
+def _emotions(where: str, chosen: Any, scheme: _Scheme) -> Array:
+    if chosen is None:
+        return np.full(len(scheme.labels), np.nan, np.float32)
+    if not isinstance(chosen, list | dict):
+        raise DatasetError(f"{where}: emotions should be a list of labels, or beliefs by label, not {chosen!r}")
+    unknown = [label for label in chosen if label not in scheme.labels]
+    if unknown:
+        raise DatasetError(f"{where}: {unknown[0]!r} is no label; there are {', '.join(scheme.labels)}")
+    if isinstance(chosen, dict):
+        return _beliefs(where, chosen, scheme)
+    if not scheme.multi_label and len(chosen) != 1:
+        raise DatasetError(f"{where}: {len(chosen)} emotions; 1 is expected unless info.multi_label is true")
+    return multi_hot(chosen, scheme.labels)
+
+
+def _beliefs(where: str, beliefs: dict[str, Any], scheme: _Scheme) -> Array:
+    """[E] as given; of single labels they are made to sum to 1, as far as they are known."""
+    values = np.array([number(beliefs.get(label)) for label in scheme.labels], np.float32)
+    known = np.isfinite(values)
+    if known.sum() < len(beliefs) or not ((values[known] >= 0) & (values[known] <= 1)).all():
+        raise DatasetError(f"{where}: emotions are {beliefs!r}; 0 to 1 is expected for each")
+    if not scheme.multi_label and known.any():
+        if values[known].sum() <= 0:
+            raise DatasetError(f"{where}: emotions are all 0; one of them is expected unless info.multi_label is true")
+        values /= values[known].sum()
+    return values
+
+
+def _vad(where: str, given: Any) -> Array | None:
+    if given is None:
+        return None
+    right = isinstance(given, list) and len(given) == 3
+    if not right or not all(value is None or -1 <= number(value) <= 1 for value in given):
+        raise DatasetError(f"{where}: vad is {given!r}; three numbers -1..1 are expected, null where one is unknown")
+    return np.array([math.nan if value is None else float(value) for value in given], np.float32)
+
+
+def _check_size(file: Path, image: dict[str, Any], size: tuple[int, int]) -> None:
+    said = (image.get("height", size[0]), image.get("width", size[1]))
+    if said != size:
+        turned = "; is it turned by its EXIF orientation? Save it turned" if said == size[::-1] else ""
+        raise DatasetError(
+            f"{file}: {image['file_name']} is {size[1]}x{size[0]} pixels, but the json says {said[1]}x{said[0]}{turned}"
+        )

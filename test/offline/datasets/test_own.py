@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from caer_ros.offline.datasets import load
+from caer_ros.offline.datasets.own import stamp
+from caer_ros.offline.sample import DatasetError
+from caer_ros.perception.person import BoxKind
+from caer_ros.taxonomy import HECO
+
+FRAME = "front_camera/image_raw/1718000000123456789.jpg"
+
+
+def content(annotations=None, info=None, **more):
+    annotation = {"id": 5, "image_id": 1, "bbox": [10, 10, 30, 40], "emotions": ["Peace"]}
+    return {
+        "info": {"label_set": "heco"} if info is None else info,
+        "images": [{"id": 1, "file_name": FRAME, "width": 80, "height": 60}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [annotation] if annotations is None else [annotation | change for change in annotations],
+        **more,
+    }
+
+
+@pytest.fixture
+def write(tmp_path, picture):
+    picture(tmp_path / FRAME)
+    picture(tmp_path / "b.png")
+
+    def write(data, name="train.json"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(data))
+        return tmp_path
+
+    return write
+
+
+def test_all_that_can_be_said(write):
+    info = {"label_set": "heco", "box_kind": "head", "exhaustive": True}
+    more = {"vad": [0.5, None, -1], "track_id": 7, "gender": "Male", "age": "kid", "weight": 0.5}
+    root = write(content([more, {"emotions": None}, {"bbox": [70, 0, 30, 10], "iscrowd": 1}], info))
+    dataset = load("own", root, "train")
+    assert (dataset.name, dataset.label_set, dataset.labels, dataset.multi_label) == ("own", "heco", HECO, False)
+    frame, empty = dataset.samples
+    assert (frame.image_id, frame.stamp, frame.path) == (FRAME, 1718000000123456789, root / FRAME)
+    np.testing.assert_array_equal(frame.boxes, [[10, 10, 40, 50]] * 2)
+    assert HECO[np.nanargmax(frame.emotions[0])] == "Peace"
+    assert np.isnan(frame.emotions[1]).all()
+    np.testing.assert_array_equal(frame.vad[0], np.array([0.5, np.nan, -1], np.float32))
+    assert (frame.track_ids, frame.gender, frame.age) == (("7", ""), ("male", ""), ("kid", ""))
+    np.testing.assert_array_equal(frame.weights, [0.5, 1])
+    np.testing.assert_array_equal(frame.ignore, [[70, 0, 80, 10]])
+    assert frame.box_kind == BoxKind.HEAD
+    assert frame.exhaustive
+    assert (len(empty), empty.stamp) == (0, None)
+
+
+def test_labels_of_ones_own(write):
+    info = {"label_set": "mood", "labels": ["low", "high"], "multi_label": True}
+    dataset = load("own", write(content([{"emotions": ["high", "low"]}, {"emotions": []}], info)), "train")
+    assert (dataset.label_set, dataset.labels, dataset.multi_label) == ("mood", ("low", "high"), True)
+    np.testing.assert_array_equal(dataset.samples[0].emotions, [[1, 1], [0, 0]])
+
+
+def test_categories_as_labels(write):
+    """What labelling tools export: a category for each emotion; "person" is somebody without one."""
+    categories = [{"id": 9, "name": "calm"}, {"id": 1, "name": "person"}, {"id": 4, "name": "cross"}]
+    rows = [{"emotions": None, "category_id": number} for number in (9, 4, 1)]
+    dataset = load("own", write(content(rows, {}, categories=categories)), "train")
+    assert dataset.labels == ("cross", "calm")
+    np.testing.assert_array_equal(dataset.samples[0].emotions, [[0, 1], [1, 0], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"emotions": ["Joy"]}, "'Joy' is no label; there are Anger"),
+        ({"emotions": "Peace"}, "emotions should be a list"),
+        ({"emotions": ["Peace", "Fear"]}, "2 emotions; 1 is expected"),
+        ({"emotions": []}, "0 emotions; 1 is expected"),
+        ({"vad": [float("nan"), 0, 0]}, "vad is .*nan.* three numbers"),
+        ({"vad": [2, 0, 0]}, "three numbers -1..1"),
+        ({"vad": [0, 0]}, "three numbers"),
+        ({"vad": 0.5}, "three numbers"),
+        ({"bbox": [10, 10, 0, 5]}, "no area"),
+        ({"bbox": [100, 10, 20, 5]}, "no area"),
+        ({"bbox": [10, float("nan"), 20, 5]}, "no area"),
+        ({"bbox": [10, 10, 20]}, "bbox should be"),
+        ({"weight": 2}, "weight is 2; 0 to 1"),
+    ],
+)
+def test_what_is_wrong_is_an_error_that_names_file_and_annotation(write, change, says):
+    root = write(content([change]))
+    with pytest.raises(DatasetError, match=says) as error:
+        load("own", root, "train")
+    assert "train.json" in str(error.value)
+    assert f"annotation 5 of {FRAME}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"info": {}}, "no labels"),
+        ({"info": {"labels": ["a", "a"]}}, "different names"),
+        ({"info": {"label_set": "heco", "labels": ["a"]}}, "not those of heco"),
+        ({"info": {"label_set": "heco", "box_kind": "hand"}}, "box_kind is 'hand'"),
+        ({"info": "mine"}, "info should be a mapping"),
+        (
+            {"images": [{"id": 1, "file_name": "b.png", "width": 60, "height": 80}]},
+            "80x60 pixels.*says 60x80; is it turned",
+        ),
+        ({"images": [{"id": 1, "file_name": "b.png", "width": 60, "height": 60}]}, "80x60 pixels.*says 60x60$"),
+        ({"images": [{"id": 1, "file_name": "b.png"}, {"id": 1, "file_name": FRAME}]}, "the same id"),
+        ({"images": [{"id": 1, "file_name": "b.png"}, {"id": 2, "file_name": "b.png"}]}, "the same file_name"),
+        ({"images": [{"id": 1}]}, "not in COCO's form"),
+        ({"images": []}, "no image has the id 1"),
+        ({"images": [], "annotations": []}, "has no usable image"),
+    ],
+)
+def test_a_file_that_is_wrong(write, change, says):
+    with pytest.raises(DatasetError, match=says):
+        load("own", write(content() | change), "train")
+
+
+def test_an_image_that_cannot_be_read_is_counted(write):
+    root = write(content())
+    (root / "b.png").unlink()
+    dataset = load("own", root, "train")
+    assert len(dataset.samples) == 1
+    assert "b.png" in dataset.findings.unreadable[0]
+
+
+def test_one_file_for_all_splits(write):
+    data = content()
+    file = write(data, "labels.json") / "labels.json"
+    dataset = load("own", file, "test")
+    assert len(dataset.samples) == 2
+    assert "all are taken as test" in dataset.findings.warnings[0]
+    data["images"][0]["split"] = "train"
+    data["images"][1]["split"] = "test"
+    write(data, "labels.json")
+    assert [s.image_id for s in load("own", file, "train").samples] == [FRAME]
+    assert [s.image_id for s in load("own", file, "test").samples] == ["b.png"]
+    with pytest.raises(DatasetError, match="split 'val' of own has no usable image"):
+        load("own", file, "val")
+
+
+def test_annotations_in_their_own_folder(write):
+    assert len(load("own", write(content(), "annotations/train.json"), "train").samples) == 2
+    with pytest.raises(DatasetError, match=r"no val\.json"):
+        load("own", write(content(), "annotations/train.json"), "val")
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({"file_name": "cam/1718000000123456789.png"}, 1718000000123456789),
+        ({"file_name": "front_camera-1718000000123456789.jpg"}, 1718000000123456789),
+        ({"file_name": "cam2_1718000000123456789.jpg"}, 1718000000123456789),
+        ({"file_name": "000000397133.jpg"}, None),
+        ({"file_name": "cam.jpg", "stamp": 1_500_000_000}, 1_500_000_000),
+        ({"file_name": "cam/1718000000123456789.png", "stamp": 5}, 5),
+    ],
+)
+def test_stamps(image, expected):
+    assert stamp(image) == expected
