@@ -1,0 +1,1 @@
+"""Metrics: plain functions over samples and the predictions of them."""

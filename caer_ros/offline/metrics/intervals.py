@@ -1,0 +1,128 @@
+"""Confidence intervals that resample what is independent: tracks, bags or images, never single frames of a recording.
+
+Percentile bootstrap (Efron, 1979) over groups of images. A metric becomes a *statistic* of how often each image is
+drawn, so that two models are compared on the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caer_ros.offline.metrics import average_precision as ap
+from caer_ros.offline.metrics.detection import COCO_TOP, interpolated_precision
+from caer_ros.offline.metrics.joined import Floats, MetricsError
+from caer_ros.offline.metrics.matching import match
+from caer_ros.offline.metrics.on_the_field import THRESHOLD, TOP, rankings
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from caer_ros.offline.metrics.joined import Joined
+    from caer_ros.offline.sample import Sample
+
+Statistic = Callable[[Floats], float]
+"""How often each image counts [I] -> the metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value, or a difference, and where it lies with the given confidence."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    groups: int
+    """Independent groups that were resampled."""
+    replicates: int
+
+    @property
+    def conclusive(self) -> bool:
+        """Of a difference: does the interval exclude 0?"""
+        return self.low > 0 or self.high < 0
+
+
+def bootstrap(
+    statistic: Statistic,
+    groups: Sequence[Hashable],
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The interval of a statistic when groups of images are drawn with replacement.
+
+    Args:
+        statistic: such as ``er_statistic`` gives.
+        groups: [I] the group of each image.
+
+    Raises:
+        MetricsError: fewer than two groups.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    members = np.array([numbers[group] for group in groups], np.intp)
+    number = len(numbers)
+    if number < 2:
+        raise MetricsError(f"{number} independent group(s) of images; an interval needs at least two")
+    generator = np.random.default_rng(seed)
+    draws = (np.bincount(generator.integers(number, size=number), minlength=number) for _ in range(replicates))
+    values = np.array([statistic(draw[members].astype(np.float64)) for draw in draws])
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail]).tolist()
+    return Interval(statistic(np.ones(len(members))), low, high, confidence, number, replicates)
+
+
+def paired_difference(
+    first: Statistic,
+    second: Statistic,
+    groups: Sequence[Hashable],
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The interval of ``first - second``, both on the same draws of the same images. Raises MetricsError."""
+    return bootstrap(lambda counts: first(counts) - second(counts), groups, replicates, confidence, seed)
+
+
+def er_statistic(joined: Joined) -> Statistic:
+    """ER's mean average precision. Raises MetricsError."""
+    ranking = ap.Ranking(joined.targets, joined.pooled())
+    return lambda counts: ap.mean(ranking.average_precision(counts[joined.image_index]))
+
+
+def oer_statistic(joined: Joined, threshold: float = THRESHOLD, top: int = TOP) -> Statistic:
+    """OER's mean average precision."""
+    ranked = list(rankings(joined.targets, match(joined, threshold, top)))
+
+    def statistic(counts: Floats) -> float:
+        weights = counts[joined.image_index]
+        return float(np.mean([ap.mean(ranking.average_precision(weights)) for ranking in ranked]))
+
+    return statistic
+
+
+def pd_statistic(joined: Joined, top: int = COCO_TOP) -> Statistic:
+    """PD's average precision."""
+    matches = match(joined, most=top)
+    persons = np.array([len(sample) for sample in joined.samples], np.float64)
+    return lambda counts: interpolated_precision(matches, persons, counts)
+
+
+def image_groups(samples: Sequence[Sample]) -> list[int]:
+    """[I] images that share a track are one group, and so are those they share another with; others stand alone."""
+    group = list(range(len(samples)))
+
+    def root(index: int) -> int:
+        while group[index] != index:
+            group[index] = group[group[index]]
+            index = group[index]
+        return index
+
+    first_seen: dict[str, int] = {}
+    for index, sample in enumerate(samples):
+        for track in filter(None, sample.track_ids):
+            group[root(index)] = root(first_seen.setdefault(track, index))
+    return [root(index) for index in range(len(samples))]
