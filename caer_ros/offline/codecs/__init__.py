@@ -1,0 +1,1 @@
+"""Codecs: the target and the decoding of one representation in one file."""

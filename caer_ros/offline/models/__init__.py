@@ -1,0 +1,1 @@
+"""Networks: the student, its teachers, and the two-branch peer."""
