@@ -45,55 +45,35 @@ def test_there_and_back(data):
         assert np.abs(match - box).max() <= 0.5 + 1e-4
 
 
-def radius_of_centernet(det_size, min_overlap=0.7):
-    """Written anew from the formulas of CornerNet and CenterNet, src/lib/utils/image.py (MIT licence)."""
-    height, width = det_size
-    a1 = 1
-    b1 = height + width
-    c1 = width * height * (1 - min_overlap) / (1 + min_overlap)
-    sq1 = np.sqrt(b1**2 - 4 * a1 * c1)
-    r1 = (b1 + sq1) / 2
-    a2 = 4
-    b2 = 2 * (height + width)
-    c2 = (1 - min_overlap) * width * height
-    sq2 = np.sqrt(b2**2 - 4 * a2 * c2)
-    r2 = (b2 + sq2) / 2
-    a3 = 4 * min_overlap
-    b3 = -2 * min_overlap * (height + width)
-    c3 = (min_overlap - 1) * width * height
-    sq3 = np.sqrt(b3**2 - 4 * a3 * c3)
-    r3 = (b3 + sq3) / 2
-    return min(r1, r2, r3)
-
-
-def drawn_by_centernet(heatmap, x, y, radius):
-    diameter = 2 * radius + 1
-    m, n = (diameter - 1.0) / 2.0, (diameter - 1.0) / 2.0
-    grid_y, grid_x = np.ogrid[-m : m + 1, -n : n + 1]
-    gaussian = np.exp(-(grid_x * grid_x + grid_y * grid_y) / (2 * (diameter / 6) ** 2))
-    gaussian[gaussian < np.finfo(gaussian.dtype).eps * gaussian.max()] = 0
-    height, width = heatmap.shape[:2]
-    left, right = min(x, radius), min(width - x, radius + 1)
-    top, bottom = min(y, radius), min(height - y, radius + 1)
-    masked = heatmap[y - top : y + bottom, x - left : x + right]
-    np.maximum(masked, gaussian[radius - top : radius + bottom, radius - left : radius + right], out=masked)
+def radius_by_roots(height, width, overlap=0.7):
+    """CornerNet's three cases, quadratics in the corners' shift; CenterNet's code multiplies by the first term."""
+    cases = (
+        (1, -(height + width), height * width * (1 - overlap) / (1 + overlap)),
+        (4, -2 * (height + width), height * width * (1 - overlap)),
+        (4 * overlap, 2 * overlap * (height + width), height * width * (overlap - 1)),
+    )
+    return min(case[0] * np.roots(case).max() for case in cases[:2]), cases[2][0] * np.roots(cases[2]).max()
 
 
 @given(st.integers(1, 128), st.integers(1, 128))
 @settings(max_examples=60, deadline=None)
 def test_the_radius_is_that_of_centernet(height, width):
-    assert centre.gaussian_radius(height, width) == pytest.approx(radius_of_centernet((height, width)), abs=1e-6)
+    assert centre.gaussian_radius(height, width) == pytest.approx(min(radius_by_roots(height, width)), abs=1e-6)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4 * SIZE - 8)] * 2, *[st.integers(2, 4 * SIZE)] * 2), max_size=4))
 @settings(max_examples=60, deadline=None)
-def test_the_heatmap_is_that_of_centernet(people):
+def test_the_heatmap_is_a_gaussian_around_each_centre(people):
     boxes = np.array([[x, y, min(x + w, 4 * SIZE), min(y + h, 4 * SIZE)] for x, y, w, h in people]).reshape(-1, 4) / 4
-    expected = np.zeros((SIZE, SIZE), np.float32)
-    for left, top, right, bottom in boxes:
-        radius = max(0, int(radius_of_centernet((np.ceil(bottom - top), np.ceil(right - left)))))
-        drawn_by_centernet(expected, int((left + right) / 2), int((top + bottom) / 2), radius)
-    np.testing.assert_allclose(centre.encode(boxes, SIZE, SIZE).heatmap, expected, atol=1e-6)
+    targets = centre.encode(boxes, SIZE, SIZE)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    expected = np.zeros((SIZE, SIZE))
+    for (column, row), (left, top, right, bottom) in zip(targets.centres, boxes, strict=True):
+        radius = int(min(radius_by_roots(np.ceil(bottom - top), np.ceil(right - left))))
+        drawn = np.exp(-((columns - column) ** 2 + (rows - row) ** 2) / (2 * ((2 * radius + 1) / 6) ** 2))
+        near = (abs(columns - column) <= radius) & (abs(rows - row) <= radius)
+        expected = np.maximum(expected, np.where(near, drawn, 0))
+    np.testing.assert_allclose(targets.heatmap, expected, atol=1e-6)
 
 
 def test_a_box_at_the_edge_has_its_centre_on_the_map():
