@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caer_ros.offline.datasets.synthetic import cues, figures, objects, scenes
+from caer_ros.offline.datasets.synthetic.scenes import Settings
+
+sizes = st.sampled_from(((320, 240), (160, 160), (640, 480), (96, 128)))
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    return figures.load()
+
+
+def planned(atlas, seed, **changes):
+    kind, margin = changes.pop("kind", None), changes.pop("margin", 4.0)
+    return scenes.plan(Settings(**changes), atlas, np.random.default_rng(seed), kind, margin)
+
+
+def shown(scene):
+    return [thing for thing in scene.things if thing.kind is not None]
+
+
+@given(seeds, sizes)
+@settings(max_examples=30, deadline=None)
+def test_whoever_looks_at_a_person_alone_cannot_see_the_scene(atlas, seed, size):
+    scene = planned(atlas, seed, width=size[0], height=size[1], people=(0, 1, 1, 1, 1, 1, 1, 1, 1))
+    assert shown(scene), "the scene can always be told"
+    for thing in shown(scene):
+        assert thing.kind == scene.kind
+        assert scenes.clip(thing.box, *size) == thing.box, "within the picture"
+        for person in scene.persons:
+            assert scenes.intersection(thing.box, person.box) == 0
+        for furniture in scene.things:
+            if furniture.kind is None:
+                assert scenes.intersection(thing.box, furniture.box) == 0
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_people_stand_in_the_picture(atlas, seed):
+    scene = planned(atlas, seed, people=(0, 1, 1, 1, 1, 1, 1, 1, 1))
+    for person in scene.persons:
+        seen = scenes.clip(person.box, scene.width, scene.height)
+        assert scenes.area(seen) >= 0.4 * scenes.area(person.box)
+    feet = [person.box[3] for person in scene.persons]
+    assert feet == sorted(feet), "from far to near"
+    assert all(person.cues.scene == scene.kind for person in scene.persons)
+    assert all((person.view == "back") == (person.cues.face == cues.HIDDEN) for person in scene.persons)
+
+
+def test_the_same_seed_gives_the_same_plan(atlas):
+    assert planned(atlas, 5) == planned(atlas, 5)
+    assert planned(atlas, 5) != planned(atlas, 6)
+
+
+def test_place_and_light_do_not_tell_the_scene(atlas):
+    """With the same randomness another scene changes objects and people, and nothing else."""
+    fear, peace = (replace(planned(atlas, 7, kind=kind), things=(), persons=(), kind=0) for kind in (3, 5))
+    assert fear == peace
+
+
+def test_nearly_everybody_finds_a_place(atlas):
+    for count, expected in ((1, 1.0), (3, 2.7), (8, 5.0)):
+        people = tuple(float(number == count) for number in range(9))
+        found = [len(planned(atlas, seed, people=people).persons) for seed in range(20)]
+        assert np.mean(found) >= expected
+    assert planned(atlas, 0, people=(1.0,)).persons == ()
+
+
+def test_most_people_are_large(atlas):
+    heights = []
+    for seed in range(80):
+        for person in planned(atlas, seed).persons:
+            _, top, _, bottom = scenes.clip(person.box, 320, 240)
+            heights.append((bottom - top) / 240)
+    assert np.mean(np.array(heights) >= 0.35) > 0.8
+    assert np.quantile(heights, 0.1) < 0.55
+    assert np.quantile(heights, 0.9) > 0.7
+
+
+def test_a_margin_is_kept(atlas):
+    for seed in range(20):
+        scene = planned(atlas, seed, margin=30.0)
+        for thing in shown(scene):
+            for person in scene.persons:
+                left, top, right, bottom = person.box
+                assert scenes.intersection(thing.box, (left - 30, top, right + 30, bottom)) == 0
+
+
+@pytest.mark.parametrize("expression", cues.EXPRESSIONS)
+def test_a_portrait(atlas, expression):
+    scene = scenes.portrait(Settings(width=128, height=128), atlas, expression, np.random.default_rng(1))
+    (person,) = scene.persons
+    figure = scenes.figure(atlas, person)
+    assert figure.expression == expression
+    assert not scene.things
+    scale = (person.box[2] - person.box[0]) / figure.rgba.shape[1]
+    assert 0.4 * 128 < scale * (figure.head[3] - figure.head[1]) < 0.9 * 128
+
+
+def test_drawings():
+    """Each is a tile that stands out, and no two are alike, also not when they are very small."""
+    drawings = [drawing for kind in objects.SCENE_OBJECTS for drawing in kind] + list(objects.FURNITURE)
+    small = []
+    for drawing in drawings:
+        tile = objects.tile(drawing)
+        assert tile.dtype == np.uint8
+        assert tile[..., 3].mean() > 60
+        assert (tile[..., :3].max(2) <= tile[..., 3]).all(), "premultiplied"
+        small.append(cv2.resize(tile, (16, 16), interpolation=cv2.INTER_AREA).astype(float).reshape(-1))
+    for a, first in enumerate(small):
+        for second in small[:a]:
+            assert np.abs(first - second).mean() > 15
