@@ -1,0 +1,161 @@
+"""Checkpoints: what a training run leaves, read back as a network without running any code of the file's."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from caer_ros.offline.models.student import Student, StudentConfig
+from caer_ros.offline.models.teacher import Classifier, Detector
+from caer_ros.offline.training.config import ModelConfig
+from caer_ros.perception.person import BoxKind
+from caer_ros.perception.resizing import Resize
+
+FORMAT = 1
+PREFIX = "network."
+"""Of the network's entries in a checkpoint's state_dict; the amalgamation's have another."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used; names the file, what differs and the remedy."""
+
+
+@dataclass(frozen=True)
+class CheckpointCard:
+    """What is known about a trained network beside its weights."""
+
+    task: str
+    """"student", "classifier" or "detector"."""
+    config: dict[str, Any]
+    """The whole ``TrainConfig`` as plain data."""
+    labels: tuple[str, ...]
+    label_set: str
+    multi_label: bool
+    box_kind: BoxKind
+    resize: Resize
+    """The network's input."""
+    version: str
+    """Of caer_ros."""
+    commit: str
+    """Of the sources, or "" where they are not a git checkout."""
+    data: str
+    """What it has seen, for a person to read."""
+    recipe: str
+    """How it was trained, for a person to read."""
+    epoch: int
+    """Epochs it has been trained for."""
+    metrics: dict[str, float]
+    """That epoch's row of metrics.csv."""
+
+
+def build(
+    task: str, model: ModelConfig, labels: int, weights: str | Path | None = None
+) -> Student | Classifier | Detector:
+    """An untrained network; ``weights`` of its backbone as in ``Backbone``."""
+    heads = {"head_width": model.head_width, "head_blocks": model.head_blocks}
+    if task == "classifier":
+        return Classifier(model.backbone, labels, weights)
+    if task == "detector":
+        return Detector(model.backbone, weights, **heads)
+    return Student(StudentConfig(labels, model.backbone, detection=model.detection, **heads), weights)
+
+
+def load_network(path: str | Path) -> tuple[Student | Classifier | Detector, CheckpointCard]:
+    """A trained network in eval mode on the CPU, and its card.
+
+    Raises:
+        CheckpointError: the file is missing, broken, none of ours, holds more than plain data, or does not fit.
+    """
+    content = load(path)
+    card = card_of(content, path)
+    network = build(card.task, ModelConfig(**card.config["model"]), len(card.labels))
+    load_entries(network, content["state_dict"], path)
+    return network.eval(), card
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """A checkpoint's content as plain data and tensors on the CPU. Raises CheckpointError as ``load_network``."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise CheckpointError(
+            f"{path} is a folder; name the file, such as {Path(path) / 'checkpoints/best.ckpt'}"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # pickle's and zip's many kinds
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
+            raise CheckpointError(f"{path} holds more than plain data and tensors, so it is not loaded") from error
+        raise CheckpointError(f"{path}: truncated, or no checkpoint") from error
+    if not isinstance(content, dict) or "caer" not in content or "state_dict" not in content:
+        raise CheckpointError(f"{path} is no checkpoint of `caer train`: it has no card")
+    return content
+
+
+def card_of(content: dict[str, Any], path: str | Path) -> CheckpointCard:
+    """The card in a checkpoint's content. Raises CheckpointError for another format."""
+    plain = dict(content["caer"])
+    if (version := plain.pop("format", None)) != FORMAT:
+        raise CheckpointError(f"{path}: format {version}, but this version of caer_ros reads {FORMAT}")
+    try:
+        resize = plain.pop("resize")
+        return CheckpointCard(
+            **plain
+            | {
+                "labels": tuple(plain["labels"]),
+                "box_kind": BoxKind[plain["box_kind"].upper()],
+                "resize": Resize(resize["mode"], tuple(resize["size"]), interpolation=resize["interpolation"]),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: its card is broken at {error}") from error
+
+
+def plain_card(card: CheckpointCard) -> dict[str, Any]:
+    """The card as plain data, as it stands in a checkpoint under "caer"."""
+    plain = {field.name: getattr(card, field.name) for field in fields(card)}
+    resize = asdict(card.resize)
+    return plain | {
+        "format": FORMAT,
+        "labels": list(card.labels),
+        "box_kind": card.box_kind.name.lower(),
+        "resize": {"mode": resize["mode"], "size": list(resize["size"]), "interpolation": resize["interpolation"]},
+    }
+
+
+def load_entries(network: nn.Module, entries: dict[str, torch.Tensor], path: str | Path) -> None:
+    """Load a state_dict's entries under ``PREFIX``. Raises CheckpointError where they do not fit the network."""
+    found = {name.removeprefix(PREFIX): value for name, value in entries.items() if name.startswith(PREFIX)}
+    expected = network.state_dict()
+    missing, left = expected.keys() - found.keys(), found.keys() - expected.keys()
+    if missing or left:
+        raise CheckpointError(
+            f"{path} is of another architecture than its card says: {len(missing)} entries are missing and "
+            f"{len(left)} are left over, such as {min(missing or left)}"
+        )
+    for name, value in found.items():
+        if value.shape != expected[name].shape:
+            raise CheckpointError(
+                f"{path}: {name} is {list(value.shape)}, but its card says {list(expected[name].shape)}"
+            )
+    network.load_state_dict(found)
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint such that, whatever happens, ``path`` is the old file or the whole new one."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,132 @@
+"""The folder of a run: configuration, environment, metrics, curves, log and checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from caer_ros import __version__, share
+from caer_ros.offline.training import config as configuration
+from caer_ros.offline.training.config import ConfigError, TrainConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "opencv-python-headless", "opencv-python")
+
+Row = dict[str, float]
+"""One epoch of metrics.csv."""
+
+
+class Folder:
+    """Paths and files of one run. Only the first of several processes writes.
+
+    Raises:
+        ConfigError: the folder holds another run, or something else.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.path = Path(config.output)
+        self.config, self.environment = self.path / "config.yaml", self.path / "environment.json"
+        self.metrics, self.log, self.curves = (
+            self.path / "metrics.csv",
+            self.path / "train.log",
+            self.path / "tensorboard",
+        )
+        self.last, self.best = self.path / "checkpoints" / "last.ckpt", self.path / "checkpoints" / "best.ckpt"
+        if self.config.exists():
+            changed = configuration.differences(configuration.read(str(self.config)), config)
+            if changed:
+                raise ConfigError(
+                    f"{self.path} holds a run of another configuration ({'; '.join(changed)}): choose another "
+                    "--output, or delete that folder"
+                )
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ConfigError(f"{self.path} is there already, and is no training run: choose another --output")
+
+    def create(self, config: TrainConfig) -> None:
+        """Make the folder, and write down what is run, with what."""
+        self.last.parent.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(configuration.dump(config), encoding="utf-8")
+        starts = json.loads(self.environment.read_text(encoding="utf-8")) if self.environment.exists() else []
+        self.environment.write_text(json.dumps([*starts, environment(config)], indent=2) + "\n", encoding="utf-8")
+
+    def rows(self, before: int) -> list[Row]:
+        """The rows of metrics.csv of the epochs before one, when a run goes on there."""
+        if not self.metrics.exists():
+            return []
+        with self.metrics.open(newline="", encoding="utf-8") as file:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        return [row | {"epoch": int(row["epoch"])} for row in rows if row["epoch"] < before]
+
+    def write_rows(self, rows: list[Row]) -> None:
+        """Write metrics.csv anew."""
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        part = self.metrics.with_name(".metrics.csv.part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        part.replace(self.metrics)
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Write what ``caer_ros.offline`` logs to train.log."""
+        log = logging.getLogger("caer_ros.offline")
+        handler = logging.FileHandler(self.log, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        level = log.level
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
+            handler.close()
+
+
+def environment(config: TrainConfig) -> dict[str, Any]:
+    """What a run was made with, as far as it can be known; environment.json has one of these for each start."""
+    installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
+    return {
+        "caer_ros": __version__,
+        "commit": commit(),
+        "command": sys.argv,
+        "seed": config.trainer.seed,
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES if name in installed},
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }
+
+
+@cache
+def commit() -> str:
+    """The git hash of the sources, with "-dirty" if they were changed since; "" if this is no git checkout."""
+    source = share.folders()[0]
+    if not (source / ".git").exists():
+        return ""
+    git = ["git", "-C", str(source)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):  # no git here, or sources of another user
+        return ""
+    return f"{head}-dirty" if changes else head
