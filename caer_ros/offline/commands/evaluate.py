@@ -1,0 +1,146 @@
+"""Measure a model on a data set: ER, PD and OER, each beside what it must be read with.
+
+The model is a bundle, as the node runs it, or a checkpoint. With --output the predictions, all numbers and a report
+with plots and pictures are written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from caer_ros.offline.metrics.summary import Evaluation
+    from caer_ros.offline.predictions import Predictions
+    from caer_ros.offline.sample import Dataset
+
+FORMAT = "caer evaluate dataset"
+FORMAT_VERSION = 1
+PREDICTIONS, METRICS, REPORT = "predictions.jsonl", "metrics.json", "report.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``caer evaluate dataset``."""
+    parser.add_argument("name", help="which data set, as `caer data check` calls it")
+    parser.add_argument("path", type=Path, help="the folder that it was unpacked into")
+    parser.add_argument("--model", required=True, help="a bundle (name or folder), or a checkpoint (.ckpt)")
+    parser.add_argument("--split", default="test", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"write {PREDICTIONS}, {METRICS} and {REPORT}")
+    parser.add_argument("--no-images", action="store_true", help="no pictures of people in the report")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N, tensorrt:N (default: %(default)s)")
+    parser.add_argument("--limit", type=_count, metavar="N", help="only so many images, drawn at random, seed 0")
+    parser.add_argument(
+        "--annotations",
+        choices=("labels", "any_vote", "majority"),
+        default="labels",
+        help="what makes a person a positive of a label (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--intervals", type=_count, default=0, metavar="N", help="bootstrap with N draws (default: none)"
+    )
+    parser.add_argument("--any-box-kind", action="store_true", help="compare boxes of bodies, heads and faces")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, measure, print, write. Raises the errors of data sets, bundles, checkpoints and metrics."""
+    import dataclasses
+    import json
+
+    from caer_ros.offline.datasets import load
+    from caer_ros.offline.evaluation import predict, table
+    from caer_ros.offline.metrics import summary
+
+    dataset = _limited(load(args.name, args.path, args.split), args.limit)
+    predictions, mapping = predict.relabel(_predict(args, dataset), dataset)
+    evaluation = summary.evaluate(
+        dataset,
+        predictions,
+        annotations=args.annotations,
+        replicates=args.intervals,
+        any_box_kind=args.any_box_kind,
+    )
+    notes = [*([mapping] if mapping else []), *([f"{args.limit} images drawn at random."] if args.limit else [])]
+    evaluation = dataclasses.replace(evaluation, notes=(*notes, *_findings(dataset), *evaluation.notes))
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **evaluation.to_dict()}
+    if args.json:
+        print(json.dumps(content))
+    else:
+        from rich.console import Console
+
+        table.show(evaluation, Console())
+    if args.output:
+        _write(args, dataset, predictions, evaluation, json.dumps(content, indent=1))
+    return 0
+
+
+def _limited(dataset: Dataset, limit: int | None) -> Dataset:
+    """So many images at most, the same on every run, in their order."""
+    import random
+    from dataclasses import replace
+
+    if limit is None or limit >= len(dataset.samples):
+        return dataset
+    chosen = sorted(random.Random(0).sample(range(len(dataset.samples)), limit))
+    return replace(dataset, samples=tuple(dataset.samples[index] for index in chosen))
+
+
+def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
+    from functools import partial
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from caer_ros.offline.evaluation import predict
+    from caer_ros.perception import bundle as bundles
+    from caer_ros.perception.engine import EngineSettings
+
+    console = Console(stderr=True)
+    watch = partial(
+        track,
+        description="predict",
+        total=len(dataset.samples),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    source = f"{dataset.name} {dataset.split}"
+    path = Path(args.model)
+    if path.suffix == ".ckpt":
+        return predict.predict_checkpoint(path, dataset.samples, args.device, source, watch=watch)
+    bundle = bundles.read(bundles.find(args.model))
+    return predict.predict_bundle(bundle, dataset.samples, EngineSettings(args.device), source, watch=watch)
+
+
+def _findings(dataset: Dataset) -> list[str]:
+    """What the loader left out, in a sentence."""
+    findings = dataset.findings
+    left_out = [(len(findings.unreadable), "unreadable images"), (len(findings.skipped), "unusable rows")]
+    said = [f"{count:,} {what}" for count, what in left_out if count]
+    return [f"Left out while loading: {' and '.join(said)} (`caer data check` lists them)."] if said else []
+
+
+def _write(
+    args: argparse.Namespace, dataset: Dataset, predictions: Predictions, evaluation: Evaluation, metrics: str
+) -> None:
+    from caer_ros.offline import predictions as prediction_table
+    from caer_ros.offline.evaluation import report
+    from caer_ros.offline.metrics.joined import join
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    prediction_table.write(args.output / PREDICTIONS, predictions)
+    (args.output / METRICS).write_text(metrics + "\n", "utf-8")
+    joined = join(dataset.samples, predictions, args.annotations, args.any_box_kind)
+    (args.output / REPORT).write_text(report.html(joined, evaluation, pictures=not args.no_images), "utf-8")
+    if not args.json:
+        print(f"written: {args.output / REPORT}, {METRICS} and {PREDICTIONS} beside it")
+
+
+def _count(text: str) -> int:
+    import argparse
+
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
+    return int(text)

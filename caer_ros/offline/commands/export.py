@@ -1,0 +1,164 @@
+"""Write a trained student as a model bundle that the node loads: ONNX file, model.yaml and README.
+
+What ONNX Runtime answers is compared with PyTorch first; nothing is written where they differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from caer_ros.offline.sample import Sample
+    from caer_ros.perception.bundle import Bundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``caer export``."""
+    parser.add_argument("checkpoint", type=Path, help="of a student, such as runs/NAME/checkpoints/best.ckpt")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="the bundle, such as models/NAME")
+    parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
+    parser.add_argument("--name", default="", help="of the bundle (default: the folder's)")
+    parser.add_argument("--model-version", default="1.0.0", metavar="VERSION", help="default: %(default)s")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--fp32", dest="weights", action="store_const", const="float32", help="weights in full (default: float16)"
+    )
+    weights.add_argument(
+        "--int8", dest="weights", action="store_const", const="int8", help="compute in 8 bits; needs --calibrate-on"
+    )
+    parser.set_defaults(weights="float16")
+    parser.add_argument(
+        "--calibrate-on",
+        nargs=2,
+        metavar=("NAME", "PATH"),
+        help="data set for --int8: train tells the ranges, val what it costs",
+    )
+    parser.add_argument("--calibration-images", type=_count, default=200, metavar="N", help="default: %(default)s")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="check on these images (default: the demo's)")
+    parser.add_argument("--max-persons", type=_count, default=100, help="default: %(default)s")
+    parser.add_argument(
+        "--person-threshold", type=_part, default=0.3, help="lowest score of a person (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--uncertain-threshold", type=_part, default=0.4, help="lowest certain top score (default: %(default)s)"
+    )
+    parser.add_argument("--licence", default="LicenseRef-unknown", help="SPDX expression (default: %(default)s)")
+    parser.add_argument("--commercial-use", choices=("true", "false", "unknown"), default="unknown")
+    parser.add_argument("--note", default="", help="Markdown for the top of the README")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and print what was checked. Raises ExportError, CheckpointError or DatasetError."""
+    import argparse
+
+    from caer_ros.offline import export as exporter
+
+    if (args.weights == "int8") != bool(args.calibrate_on):
+        raise argparse.ArgumentTypeError("--int8 and --calibrate-on NAME PATH belong together")
+    settings = exporter.ExportSettings(
+        name=args.name,
+        version=args.model_version,
+        weights=args.weights,
+        max_persons=args.max_persons,
+        person=args.person_threshold,
+        uncertain=args.uncertain_threshold,
+        licence=args.licence,
+        commercial_use={"true": True, "false": False, "unknown": None}[args.commercial_use],
+        note=args.note,
+    )
+    exported = exporter.export(
+        args.checkpoint,
+        args.output,
+        settings,
+        calibration=_calibration(args),
+        pictures=_pictures(args.pictures) if args.pictures else None,
+        overwrite=args.overwrite,
+    )
+    bundle = exported.bundle
+    size = f"{bundle.files['model'].size / 1e6:.2f} MB, weights {args.weights}"
+    print(f"{bundle.path}: {bundle.name} {bundle.version}, {bundle.model_version}, {size}")
+    print(f"ONNX Runtime against PyTorch, {exported.graph}")
+    print(f"with weights as stored:       {exported.stored}")
+    if args.weights == "int8":
+        _print_cost(args, bundle)
+    return 0
+
+
+def _calibration(args: argparse.Namespace) -> list[NDArray[np.uint8]]:
+    from caer_ros.offline.datasets import images, load
+
+    if not args.calibrate_on:
+        return []
+    name, path = args.calibrate_on
+    samples = _drawn(load(name, path, "train").samples, args.calibration_images)
+    return [images.read(sample.path) for sample in samples]
+
+
+def _drawn(samples: tuple[Sample, ...], count: int) -> list[Sample]:
+    """So many at most, the same on every run."""
+    import random
+
+    return random.Random(0).sample(samples, min(count, len(samples)))
+
+
+def _pictures(folder: Path) -> list[NDArray[np.uint8]]:
+    from caer_ros.offline.datasets import images
+    from caer_ros.offline.export import ExportError
+
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in images.SUFFIXES)
+    if not paths:
+        raise ExportError(f"{folder}: no picture ({', '.join(images.SUFFIXES)})")
+    return [images.read(path) for path in paths]
+
+
+def _print_cost(args: argparse.Namespace, bundle: Bundle) -> None:
+    """ER and PD of the network as it was trained and as it was written, on the validation split."""
+    from dataclasses import replace
+
+    from caer_ros.offline.datasets import load
+    from caer_ros.offline.evaluation import predict
+    from caer_ros.offline.metrics.detection import pd
+    from caer_ros.offline.metrics.emotion_recognition import er
+    from caer_ros.offline.metrics.joined import join
+    from caer_ros.perception.engine import EngineSettings
+
+    name, path = args.calibrate_on
+    dataset = load(name, path, "val")
+    dataset = replace(dataset, samples=tuple(_drawn(dataset.samples, args.calibration_images)))
+    trained = predict.predict_checkpoint(args.checkpoint, dataset.samples, "cpu", max_persons=bundle.max_persons)
+    written = predict.predict_bundle(bundle, dataset.samples, EngineSettings("cpu"))
+    before, after = (
+        join(dataset.samples, predict.relabel(predictions, dataset)[0]) for predictions in (trained, written)
+    )
+    for metric, values in {
+        "ER": [er(joined).mean_average_precision for joined in (before, after)],
+        "PD": [pd(joined).ap for joined in (before, after)],
+    }.items():
+        old, new = (100 * value for value in values)
+        print(f"{metric} on {len(dataset.samples)} images of {name} val: {old:.2f} in float32, {new:.2f} in 8 bits")
+
+
+def _count(text: str) -> int:
+    import argparse
+
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
+    return int(text)
+
+
+def _part(text: str) -> float:
+    import argparse
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to 1")
+    return value

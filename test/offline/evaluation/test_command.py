@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tiny_student import write_checkpoint, write_own
+
+from caer_ros.cli import main
+from caer_ros.offline import predictions
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    return write_own(tmp_path_factory.mktemp("own"))
+
+
+def evaluate(own, *options):
+    return main(["evaluate", "dataset", "own", str(own), "--device", "cpu", *map(str, options)])
+
+
+def test_a_bundle_is_measured_and_written_down(own, student_bundle, tmp_path, capsys):
+    assert evaluate(own, "--model", student_bundle, "--output", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "ER, mAP" in said
+    assert "report.html" in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "metrics.json",
+        "predictions.jsonl",
+        "report.html",
+    ]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
+    assert metrics["format"] == "caer evaluate dataset"
+    assert metrics["er"]["persons"] == 6
+    assert metrics["er"]["chance"] == pytest.approx(1 / 3)
+    table = predictions.read(tmp_path / "out" / "predictions.jsonl")
+    assert table.header.source == "own test"
+    assert len(table.images) == 6
+
+
+def test_a_checkpoint_gives_the_numbers_of_its_bundle(own, student_bundle, student_checkpoint, capsys):
+    measured = []
+    for model in (student_bundle, student_checkpoint):
+        assert evaluate(own, "--model", model, "--json") == 0
+        measured.append(json.loads(capsys.readouterr().out))
+    for metric, value in (("er", "mean_average_precision"), ("er", "chance"), ("pd", "ap50")):
+        assert measured[0][metric][value] == pytest.approx(measured[1][metric][value], abs=0.02), metric
+
+
+def test_a_part_of_the_images_and_no_pictures(own, student_checkpoint, tmp_path, capsys):
+    options = ("--limit", 4, "--no-images", "--output", tmp_path, "--json")
+    assert evaluate(own, "--model", student_checkpoint, *options) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["images"] == 4
+    assert "4 images drawn at random." in first["notes"]
+    assert "image/jpeg" not in (tmp_path / "report.html").read_text("utf-8")
+    ids = [image.image_id for image in predictions.iterate(tmp_path / "predictions.jsonl")]
+    assert evaluate(own, "--model", student_checkpoint, *options) == 0
+    assert ids == [image.image_id for image in predictions.iterate(tmp_path / "predictions.jsonl")]
+
+
+def test_other_labels_are_said(own, student_checkpoint, tmp_path, capsys):
+    checkpoint = write_checkpoint(tmp_path / "other.ckpt", labels=("glad", "bored", "calm"), label_set="mine")
+    assert evaluate(own, "--model", checkpoint, "--json") == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert "Never predicted, so at chance: cross." in notes[0]
+    checkpoint = write_checkpoint(tmp_path / "other.ckpt", labels=("a", "b", "c"), label_set="mine")
+    assert evaluate(own, "--model", checkpoint) == 1
+    assert 'predicts "mine" (a, b, c), and none of these' in capsys.readouterr().err
+
+
+def test_what_goes_wrong_is_said_in_one_line(own, student_bundle, tmp_path, capsys):
+    for options, code, says in (
+        (("--model", tmp_path / "gone.ckpt"), 1, "no such file"),
+        (("--model", "nothing_of_that_name"), 1, "no model bundle named"),
+        (("--model", student_bundle, "--split", "val"), 1, "val"),
+        (("--model", student_bundle, "--limit", "0"), 2, "above 0"),
+    ):
+        assert evaluate(own, *options) == code
+        assert says in capsys.readouterr().err
+
+
+def test_heads_are_not_held_against_bodies_unless_asked(student_checkpoint, tmp_path, capsys):
+    heads = write_own(tmp_path / "heads", box_kind="head")
+    assert evaluate(heads, "--model", student_checkpoint) == 1
+    assert "head boxes, predicted body boxes" in capsys.readouterr().err
+    assert evaluate(heads, "--model", student_checkpoint, "--any-box-kind", "--json") == 0
+    assert np.isfinite(json.loads(capsys.readouterr().out)["pd"]["ap"])

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from sklearn.metrics import label_ranking_average_precision_score
+from tiny_student import LABELS, write_own
+
+from caer_ros.offline.datasets import load
+from caer_ros.offline.evaluation import report, table
+from caer_ros.offline.metrics.joined import join
+from caer_ros.offline.metrics.summary import evaluate
+from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
+from caer_ros.perception.person import BoxKind, ScoreType
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return load("own", write_own(tmp_path_factory.mktemp("own")), "test")
+
+
+def answers(dataset, pooled=True, max_persons=5, right=True):
+    """Every annotated person found; scores are the labels, or their opposite."""
+    header = PredictionHeader(
+        "tiny",
+        "0123456789abcdef",
+        "moods",
+        LABELS,
+        ScoreType.SIGMOID,
+        BoxKind.BODY,
+        "own test",
+        max_persons,
+        {"person": 0.5, "kept": 0.01},
+    )
+    images = []
+    for sample in dataset.samples:
+        scores = np.where((sample.emotions > 0.5) == right, 0.9, 0.1).astype(np.float32)
+        boxes = sample.boxes if max_persons else sample.boxes[:0]
+        images.append(
+            ImagePrediction(
+                sample.image_id,
+                sample.size,
+                boxes,
+                np.full(len(boxes), 0.8, np.float32),
+                scores[: len(boxes)],
+                scores if pooled else None,
+            )
+        )
+    return Predictions(header, images)
+
+
+def document(dataset, predictions, **options):
+    return report.html(join(dataset.samples, predictions), evaluate(dataset, predictions), **options)
+
+
+def rows(evaluation):
+    return {name.strip(): (value, beside) for name, value, beside in table.summary(evaluation).rows}
+
+
+# --- The table -----------------------------------------------------------------------------------------------------
+
+
+def test_each_number_has_beside_it_what_it_is_read_with(dataset):
+    summary = table.summary(evaluate(dataset, answers(dataset), replicates=20))
+    shown = {name: (value, beside) for name, value, beside in summary.rows}
+    assert "tiny (0123456789abcdef) on own test: 6 persons (body boxes), 6 images" in summary.title
+    assert shown["ER, mAP"][0].startswith("100.00 [100.00")
+    assert "chance 33.33" in shown["ER, mAP"][1]
+    assert "annotations: the set's own labels" in shown["ER, mAP"][1]
+    assert shown["PD, COCO AP"][0].startswith("100.00")
+    assert shown["OER"][0].startswith("100.00")
+    assert "floor (chance) 33.33" in shown["OER"][1]
+    assert "(OER − chance) / (ER − chance) 100.00" in shown["OER"][1]
+    assert "best 15 of score ≥ 0.1" in shown["OER"][1]
+    assert shown["  false persons per image"][0] == "0"
+    assert "0 of 6 persons missed" in shown["  false persons per image"][1]
+    assert [beside for name, _, beside in summary.rows if "BENet" in name] == [table.COMPAT] * 2
+    assert "shuffles" in shown["ER with labels shuffled"][1]
+    assert shown["ECE against the labels"][0] == "10.00"
+
+
+def test_without_scores_in_annotated_boxes_there_is_no_er_and_it_is_said(dataset):
+    evaluation = evaluate(dataset, answers(dataset, pooled=False))
+    assert rows(evaluation)["ER, mAP"] == ("—", "this model gives no scores in annotated boxes")
+    assert rows(evaluation)["OER"][0] == "100.00"
+    assert "normalised" not in rows(evaluation)["OER"][1]
+    assert len(table.tables(evaluation)) == 2
+
+
+def test_a_model_that_finds_nobody_has_no_pd_and_no_oer(dataset):
+    evaluation = evaluate(dataset, answers(dataset, max_persons=0))
+    assert rows(evaluation)["PD, COCO AP"][0] == "—"
+    assert "OER" not in rows(evaluation)
+    assert {row[4] for row in table.classes(evaluation).rows} == {"—"}
+
+
+def test_labels_that_are_never_predicted_are_told_apart(dataset):
+    predictions = answers(dataset)
+    blank = np.array([1, np.nan, 1], np.float32)
+    images = [replace(i, emotions=i.emotions * blank, pooled=i.pooled * blank) for i in predictions.images]
+    shown = rows(evaluate(dataset, Predictions(predictions.header, images)))
+    assert shown["ER, mAP"][0] == "77.78"  # (1 + 1/3 + 1) / 3
+    assert "scores are given for 66.67 %" in shown["ER, mAP"][1]
+    assert shown["over the labels it predicts"] == ("100.00", "chance 33.33; 2 labels")
+
+
+def test_everything_is_printed(dataset):
+    written = io.StringIO()
+    table.show(evaluate(dataset, answers(dataset)), Console(file=written, width=200))
+    said = written.getvalue()
+    for text in ("ER, mAP", *LABELS, "persons in the image: 2", "· The benet_compat"):
+        assert text in said
+
+
+# --- Best and worst ------------------------------------------------------------------------------------------------
+
+
+def test_how_high_a_persons_labels_are_ranked():
+    labels = np.array([1, 0, 1, 0])
+    assert report.label_ranking(labels, np.array([0.9, 0.1, 0.8, 0.2])) == 1
+    assert report.label_ranking(labels, np.array([0.9, 0.8, 0.7, 0.1])) == pytest.approx((1 + 2 / 3) / 2)
+    assert report.label_ranking(np.array([1, 0]), np.array([np.nan, 0.1])) == 0.5
+    assert report.label_ranking(np.array([1, np.nan]), np.array([0.1, 0.9])) == 1
+    assert np.isnan(report.label_ranking(np.zeros(3), np.ones(3)))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=2, max_size=8))
+def test_ranking_agrees_with_scikit_learn(pairs):
+    labels, scores = np.array([p[0] for p in pairs], float), np.array([p[1] for p in pairs]) / 4
+    if 0 < labels.sum() < len(labels):
+        expected = label_ranking_average_precision_score(labels[None], scores[None])
+        assert report.label_ranking(labels, scores) == pytest.approx(expected)
+
+
+def test_images_are_ordered_by_their_persons(dataset):
+    good, bad = answers(dataset).images, answers(dataset, right=False).images
+    # Images 1 and 4 have one person, 2 and 5 two. 1: right. 4: missed. 2: one right, one missed. 5: right, and a ghost.
+    ghost = replace(
+        good[5],
+        boxes=np.vstack([good[5].boxes, [[0, 0, 3, 3]]]).astype(np.float32),
+        scores=np.float32([0.8, 0.8, 0.7]),
+        emotions=np.vstack([good[5].emotions, good[5].emotions[:1]]),
+    )
+    half = replace(good[2], boxes=good[2].boxes[:1], scores=good[2].scores[:1], emotions=good[2].emotions[:1])
+    nobody = replace(good[4], boxes=good[4].boxes[:0], scores=good[4].scores[:0], emotions=good[4].emotions[:0])
+    images = [good[0], good[1], half, bad[3], nobody, ghost]
+    judged = report.judge(join(dataset.samples, Predictions(answers(dataset).header, images)))
+    assert [(j.number, pytest.approx(j.quality), j.found, j.false) for j in judged] == [
+        (1, 1.0, 1, 0),
+        (5, 2 / 3, 2, 1),
+        (2, 0.5, 1, 0),
+        (4, 0.0, 0, 0),
+    ]
+
+
+# --- The page ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_beside_it(dataset):
+    page = document(dataset, answers(dataset))
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", page)
+    for heading in ("Average precision", "Precision and recall", "Reliability against the labels", "Best images"):
+        assert f"<h2>{heading}</h2>" in page
+    for svg in re.findall(r"image/svg\+xml;base64,([^\"]*)", page):
+        assert b"<svg" in base64.b64decode(svg)
+    assert page.count("image/svg+xml") == 5
+    pictures = [base64.b64decode(data) for data in re.findall(r"image/jpeg;base64,([^\"]*)", page)]
+    assert len(pictures) == 4  # four images with persons: two best, two worst
+    assert cv2.imdecode(np.frombuffer(pictures[0], np.uint8), cv2.IMREAD_COLOR).shape == (90, 120, 3)
+
+
+def test_pictures_of_people_only_where_wanted(dataset):
+    page = document(dataset, answers(dataset), pictures=False)
+    assert "image/jpeg" not in page
+    assert "Best images" not in page
+
+
+def test_a_page_without_er_or_without_persons(dataset):
+    page = document(dataset, answers(dataset, pooled=False))
+    assert page.count("image/svg+xml") == 1  # persons
+    assert "this model gives no scores in annotated boxes" in page
+    page = document(dataset, answers(dataset, max_persons=0))
+    assert page.count("image/svg+xml") == 4
+    assert "image/jpeg" not in page
+
+
+def test_names_are_no_markup(dataset):
+    predictions = answers(dataset)
+    header = replace(predictions.header, model="<script>alert(1)</script>")
+    page = document(dataset, Predictions(header, predictions.images), pictures=False)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
