@@ -1,0 +1,103 @@
+"""Frames of a bag, a video or a folder of pictures, decoded to RGB and thinned out evenly in time; without ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caer_ros.perception import images
+from caer_ros.sources import CAMERA_INFO, COMPRESSED_IMAGE, PICTURE_TOPIC, Bag, SourceError, note, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from caer_ros.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded image of a recording."""
+
+    name: str
+    """Topic and stamp, such as "camera/image_raw/1718000000123456789": unique, and a file's name without its ending."""
+    stamp_ns: int
+    """Of the header in a bag; of the position in a video or folder."""
+    pixels: NDArray[np.uint8]
+    """RGB [H,W,3]."""
+
+
+def read(path: Path, topic: str | None = None, every: float = 0.0) -> Iterator[Frame]:
+    """Frames in the order of the recording.
+
+    Args:
+        path: a bag, a video, a folder of pictures, or a picture; see ``sources.open_source``.
+        topic: image topic of a bag; needed where it has several.
+        every: seconds by header stamp between two frames at least; 0 takes all.
+
+    Raises:
+        SourceError: it cannot be read, the topic is not in it, or no image of it can be decoded.
+    """
+    source = open_source(path)
+    decode = _bag_decoder(source, topic) if isinstance(source, Bag) else None
+    topic = topic or PICTURE_TOPIC if decode is None else _image_topic(source, topic)
+    step, last, count = int(every * 1e9), None, 0
+    for frame in source.frames():
+        if decode is None:
+            stamp, pixels = frame.stamp_ns, np.ascontiguousarray(np.asarray(frame.data, np.uint8)[..., ::-1])
+        elif frame.topic != topic:
+            continue
+        else:
+            try:
+                stamp, message = decode(frame.data)
+                if last is not None and 0 <= stamp - last < step:
+                    continue
+                pixels = _pixels(message)
+            except (images.ImageError, ValueError, AssertionError, IndexError, KeyError) as error:
+                note(source.problems, f"{path}: an image of {topic} at {frame.stamp_ns} ns: {error}")
+                continue
+        if last is not None and 0 <= stamp - last < step:
+            continue
+        last, count = stamp, count + 1
+        yield Frame(str(PurePosixPath(topic.lstrip("/"), str(stamp))), stamp, pixels)
+    if not count:
+        raise SourceError(f"{path}: no image of {topic} can be decoded; {'; '.join(source.problems[:3])}")
+
+
+def _image_topic(source: Source, topic: str | None) -> str:
+    topics = [stream.topic for stream in source.streams if stream.msgtype != CAMERA_INFO and stream.count]
+    if topic is None and len(topics) == 1:
+        return topics[0]
+    if topic not in topics:
+        asked = "several image topics; name one" if topic is None else f"no images on {topic}"
+        raise SourceError(f"{source.path}: {asked}: {', '.join(topics)}")
+    return topic
+
+
+def _bag_decoder(source: Source, topic: str | None) -> Any:
+    """A function from a serialized message of the topic to its header stamp in nanoseconds and itself."""
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    topic = _image_topic(source, topic)
+    msgtype = next(stream.msgtype for stream in source.streams if stream.topic == topic)
+
+    def decode(data: bytes) -> tuple[int, Any]:
+        message: Any = store.deserialize_cdr(data, msgtype)
+        stamp = message.header.stamp
+        return stamp.sec * 10**9 + stamp.nanosec, message
+
+    return decode
+
+
+def _pixels(message: Any) -> NDArray[np.uint8]:
+    if message.__msgtype__ == COMPRESSED_IMAGE:
+        return images.decode_compressed(message.data)
+    return images.decode(
+        message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
+    )
