@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bag",
         type=Path,
         metavar="DIR",
-        help=f"bag to play; a {TRUTH} beside it is what the run is judged by (default: the one that comes with caer)",
+        help=f"bag to play; {TRUTH} beside it, or the topic /ground_truth/persons in it, is what the run is judged by "
+        "(default: the one that comes with caer)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("output/demo"), metavar="DIR", help="output folder (default: %(default)s)"

@@ -160,7 +160,7 @@ def _people(page: Page, colours: Mapping[str, str]) -> str:
 <tbody>{rows}</tbody></table>
 <p class="legend">{legend}</p>
 <p class="note">The bands show what the node said over {page.seconds:.1f} s. {wrong}Scores are raw, of each image alone,
-averaged over the images in which the face could be read.</p></section>"""
+averaged over the images in which the emotion could be read.</p></section>"""
 
 
 def _row(subject: Subject, portrait: Photo | None, seconds: float, colours: Mapping[str, str]) -> str:

@@ -90,14 +90,14 @@ class Scenario:
         stamps = tuple(stamp_of(f.data) for f in bag.frames() if f.topic == camera.topic and isinstance(f.data, bytes))
         if min(stamps) <= 0 or any(b <= a for a, b in itertools.pairwise(stamps)):
             raise DemoError(f"{where.bag}: the stamps on {camera.topic} do not grow: nothing can be joined by them")
-        truth = None
-        if where.truth.exists():
-            whole = scoring.read(where.truth)
+        truth = whole = scoring.read(where.truth) if where.truth.exists() else scoring.recorded(where.bag)
+        if whole:
             truth = scoring.GroundTruth(tuple(i for i in whole.images if i.stamp_ns in set(stamps)), whole.meta)
             if len(truth.images) < len(stamps):
+                source = where.truth if where.truth.exists() else f"the topic {scoring.TOPIC}"
                 raise DemoError(
-                    f"{where.truth} knows {len(truth.images)} of the {len(stamps)} images in {where.bag}: "
-                    "it belongs to another bag; move it away to play without ground truth"
+                    f"{source} knows {len(truth.images)} of the {len(stamps)} images in {where.bag}: "
+                    "it belongs to another bag; remove it to play without ground truth"
                 )
         return cls(bag, camera, stamps, truth)
 

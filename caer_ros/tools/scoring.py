@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.msg import PersonEmotion
+
     Floats = NDArray[np.float64]
     Detections = Sequence[tuple[Hashable, "Box"]]
     Pair = tuple[str, Hashable]
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """x_min, y_min, x_max, y_max in pixels of the source image."""
 IOU = 0.5
+TOPIC = "/ground_truth/persons"
+"""Topic (msg/PersonEmotionArray) on which a bag may carry its ground truth."""
 _HIDDEN = 0.5
 """A detection of which so much lies on one ignored person is theirs (COCO's rule for crowds)."""
 
@@ -146,6 +150,33 @@ def read(path: Path) -> GroundTruth:
         raise GroundTruthError(f"{path}: cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise GroundTruthError(f"{path}: is no ground truth: {type(error).__name__} {error}") from error
+
+
+def recorded(bag: Path) -> GroundTruth | None:
+    """The ground truth on a bag's own ``TOPIC``; None when there is no such topic.
+
+    Everybody is called by their true label and track id, and everybody is to be found: it is not said who is hidden.
+    """
+    from rclpy.serialization import deserialize_message
+    from rosbags.rosbag2 import Reader
+
+    from caer_ros.msg import PersonEmotionArray
+    from caer_ros.node.messages import nanoseconds
+
+    images = []
+    with Reader(bag) as reader:
+        connections = [connection for connection in reader.connections if connection.topic == TOPIC]
+        for _, _, data in reader.messages(connections) if connections else ():
+            message = deserialize_message(bytes(data), PersonEmotionArray)
+            persons = tuple(_recorded(person) for person in message.persons)
+            images.append(TrueImage(nanoseconds(message.header.stamp), False, persons))
+    return GroundTruth(tuple(images)) if images else None
+
+
+def _recorded(person: PersonEmotion) -> TruePerson:
+    box = (person.x_min, person.y_min, person.x_max, person.y_max)
+    name = "_".join(filter(None, (person.top_label.replace("/", "-"), person.track_id)))
+    return TruePerson(name, f"{name}/1", box, box, visible=1.0, ignore=False)
 
 
 def _image(image: dict[str, Any]) -> TrueImage:

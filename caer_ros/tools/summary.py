@@ -84,7 +84,7 @@ class Subject:
     labels: dict[str, int]
     """Images by top label, where the status is OK; the most frequent first."""
     scores: dict[str, float]
-    """Mean raw score of each label over the images whose face could be read; empty when there are none."""
+    """Mean raw score of each label over the images whose emotion could be read; empty when there are none."""
     spans: tuple[Span, ...]
 
     @property

@@ -7,12 +7,21 @@ import signal
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
-from bag_files import START_NS, compressed, picture, write_bag
+from bag_files import START_NS, compressed, picture, stamped, write_bag
+from graphs import write_bundle
+from rclpy.serialization import serialize_message
 from ros_process import CAER, environment, process, run, until
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from caer_ros.tools import demo, demo_bag, scenes
+from caer_ros import share
+from caer_ros.msg import PersonEmotion, PersonEmotionArray
+from caer_ros.sources import COMPRESSED_IMAGE
+from caer_ros.taxonomy import HECO
+from caer_ros.tools import demo, demo_bag, scenes, scoring
 from caer_ros.tools.demo import prepare
 from caer_ros.tools.performance import DemoError, Scenario, node_command, play_command
 
@@ -144,7 +153,71 @@ def test_it_fails_with_the_last_words_of_a_node_that_died(people_bag, tmp_path):
         assert not children(env, "play")
 
 
+@slow
+def test_a_single_shot_model_on_a_bag_that_carries_its_own_truth(tmp_path):
+    """No faces, eight labels, and somebody whose place and emotion the bag itself knows."""
+    emotions = np.full((2, 8), 0.02)
+    emotions[:, HECO.index("Fear")] = 0.86
+    size = {"resize": {"mode": "stretch", "size": [120, 160], "interpolation": "nearest"}}
+    labels = {"label_set": "heco", "labels": list(HECO), "predictable": list(HECO)}
+    model = write_bundle(tmp_path / "finder", {"emotions": emotions}, **labels, **size)
+    bag = write_truthful(tmp_path, [START_NS + index * 10**8 for index in range(12)])
+    out = tmp_path / "out"
+    command = [*DEMO, "--bag", str(bag), "--out", str(out), "--model", str(model), "--json"]
+    ended = run(command, environment(tmp_path), tmp_path / "demo", LIMIT)
+    assert ended.popen.returncode == 0, ended.output()
+    said = json.loads(ended.stdout)
+    (person,) = said["persons"]
+    assert (person["name"], person["status"], person["emotion"]) == ("Surprise_1-1", "OK", "Fear")
+    assert person["scores"]["Fear"] == pytest.approx(0.86, abs=1e-3)
+    assert said["detection_and_identity"]["precision"] == said["detection_and_identity"]["recall"] == 1.0
+    assert said["facts"]["Model"]["labels"] == f"{', '.join(HECO)} (heco)"
+    assert "pictures/Surprise_1-1.jpg" in said["files"]
+    page = (out / "index.html").read_text()
+    assert "Surprise 1-1" in page
+    assert "face" not in page
+
+
 # --- What is played ---
+
+
+def write_truthful(folder, stamps, true_stamps=None):
+    """A bright person in the dark, who is also on the ground truth's topic."""
+    dark = np.zeros((240, 320, 3), np.uint8)
+    dark[40:200, 120:200] = 255
+    types = get_typestore(Stores.ROS2_JAZZY)
+    for file in Path(share.find("msg/PersonEmotionArray.msg")).parent.glob("*.msg"):
+        types.register(get_types_from_msg(file.read_text(), f"caer_ros/msg/{file.stem}"))
+    bag = folder / "bag"
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        camera = writer.add_connection("/camera/image/compressed", COMPRESSED_IMAGE, typestore=types)
+        truth = writer.add_connection(scoring.TOPIC, "caer_ros/msg/PersonEmotionArray", typestore=types)
+        for stamp in stamps:
+            writer.write(camera, stamp, serialize_message(compressed(dark, stamp)))
+        for stamp in true_stamps or stamps:
+            true = PersonEmotion(
+                track_id="1-1", top_label="Surprise", x_min=120.0, y_min=40.0, x_max=200.0, y_max=200.0
+            )
+            writer.write(truth, stamp, serialize_message(stamped(PersonEmotionArray(persons=[true]), stamp)))
+    return bag
+
+
+def test_a_bag_may_carry_its_own_ground_truth(tmp_path):
+    stamps = [START_NS + index * 10**8 for index in range(3)]
+    bag = write_truthful(tmp_path, stamps)
+    truth = Scenario.of(bag).truth
+    assert [image.stamp_ns for image in truth.images] == stamps
+    (person,) = truth.images[0].persons
+    assert (person.person, person.identity, person.ignore) == ("Surprise_1-1", "Surprise_1-1/1", False)
+    assert person.box == person.full_box == (120.0, 40.0, 200.0, 200.0)
+    write_truth(tmp_path, stamps)
+    assert Scenario.of(bag).truth.images[0].persons == ()  # a file beside the bag is preferred
+
+
+def test_a_topic_with_too_little_truth_is_refused(tmp_path):
+    bag = write_truthful(tmp_path, [START_NS, START_NS + 1], [START_NS])
+    with pytest.raises(DemoError, match=r"topic /ground_truth/persons knows 1 of the 2 images"):
+        Scenario.of(bag)
 
 
 def write_images(folder, stamps):
