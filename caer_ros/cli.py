@@ -1,7 +1,7 @@
 """The command line ``caer``: finds the module behind a command, and imports that one only.
 
-Each module under ``caer_ros.tools`` that is a command has ``add_arguments(parser)`` and
-``run(args) -> int``, and imports nothing heavy before ``run``.
+Each module that is a command, under ``caer_ros.tools`` or ``caer_ros.offline.commands``, has
+``add_arguments(parser)`` and ``run(args) -> int``, and imports nothing heavy before ``run``.
 """
 
 from __future__ import annotations
@@ -52,12 +52,29 @@ COMMANDS = (
     Command(("demo",), "caer_ros.tools.demo", "play the demo bag into the real node and show what comes out"),
     Command(("play",), "caer_ros.tools.play", "publish a bag, a video or pictures as a camera", ros=True),
     Command(("watch",), "caer_ros.tools.watch", "show what a running node sees", ros=True),
-    Command(("models",), "caer_ros.tools.models", "list, describe and verify model bundles"),
+    Command(("bench", "scaling"), "caer_ros.tools.bench_scaling", "measure what more persons cost, against two stages"),
+    Command(("bench", "train"), "caer_ros.offline.commands.bench_train", "measure loading and training throughput"),
+    Command(("models", "list"), "caer_ros.tools.models_list", "the bundles that the node can load by name"),
+    Command(("models", "info"), "caer_ros.tools.models_info", "a bundle's model card"),
+    Command(("models", "verify"), "caer_ros.tools.models_verify", "compare every file of a bundle with its hash"),
+    Command(("models", "describe"), "caer_ros.offline.commands.describe", "parameters and GFLOPs of a network"),
+    Command(("data", "check"), "caer_ros.offline.commands.data", "what is in a data set, and what is wrong with it"),
+    Command(("data", "synthetic"), "caer_ros.offline.commands.synthetic", "render data sets and bags of known truth"),
+    Command(("train",), "caer_ros.offline.commands.train", "train a teacher or a student"),
+    Command(("distill",), "caer_ros.offline.commands.distill", "teach a student on unlabelled frames of a robot"),
+    Command(("evaluate", "dataset"), "caer_ros.offline.commands.evaluate", "ER, PD and OER of a model on a data set"),
+    Command(("export",), "caer_ros.offline.commands.export", "make a model bundle of a checkpoint"),
+    Command(("reproduce",), "caer_ros.offline.commands.reproduce", "train and print a table of the paper"),
     Command(("bench", "node"), "caer_ros.tools.bench_node", "measure the latency and throughput of the node"),
     Command(("bench", "tracking"), "caer_ros.tools.bench_tracking", "measure detection and identity on generated bags"),
 )
 
-GROUPS = {"bench": "measure speed and tracking"}
+GROUPS = {
+    "bench": "measure speed, tracking and training",
+    "data": "check and make data sets",
+    "evaluate": "measure what a model perceives",
+    "models": "list, describe and verify models",
+}
 """What the commands of two words are about."""
 
 

@@ -88,7 +88,7 @@ def test_info_is_the_model_card(models):
 def test_info_on_nothing_names_what_there_is(models):
     done = caer_models(models, "info", "nope")
     assert done.returncode == 1
-    assert done.stderr.startswith('caer models: no model bundle named "nope"; there are:')
+    assert done.stderr.startswith('caer models info: no model bundle named "nope"; there are:')
     assert "good" in done.stderr
     assert done.stderr.count("\n") == 1
 
