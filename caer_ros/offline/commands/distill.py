@@ -1,9 +1,9 @@
 """Teach a single-shot student on unlabelled frames of a robot: it learns what a model bundle says about them.
 
-The frames (of a bag, a video or a folder) are labelled by the bundle and kept as a data set in the output folder while
-the student is trained, then removed. What the bundle cannot predict stays unknown; its doubts weigh less. Where a
-network of a teacher is at hand, its features are amalgamated too. Fields of the configuration follow the arguments,
-such as --trainer.epochs 10.
+The frames (of a bag, a video or a folder) are labelled by the bundle and kept as a data set beside the output folder
+while the student is trained, then removed. What the bundle cannot predict stays unknown; its doubts weigh less. Where a
+network of a teacher is at hand, its features are amalgamated too. Fields of the configuration follow after --, as in
+caer distill --bag BAG -- --trainer.epochs 10.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="where the bundle runs: auto, cpu, cuda:N (default: auto)")
     parser.add_argument("--keep-frames", action="store_true", help="keep the labelled frames as a data set")
-    parser.add_argument("fields", nargs=argparse.REMAINDER, help="fields of the configuration, such as --data.batch 8")
+    parser.add_argument(
+        "fields", nargs="*", metavar="-- FIELDS", help="fields of the configuration, such as -- --data.batch 8"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.every < 0:
         raise argparse.ArgumentTypeError(f"--every {args.every}: expected 0 or more")
-    data = args.output / "frames"
+    data = args.output.with_name(f"{args.output.name}_frames")
     config = configure(args.config, args.output, data, args.network, args.fields)
     if not (data / "val.json").is_file():  # written last; else an earlier call was broken off while training
         shutil.rmtree(data, ignore_errors=True)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", choices=("synthetic", "heco", "emotic"), default="synthetic", help="(default: synthetic)"
     )
     parser.add_argument("--table", type=int, choices=(3, 4, 5, 6), help="of the KA paper")
-    parser.add_argument("--scale", choices=("smoke", "small", "full"), default="smoke", help="(default: smoke)")
+    parser.add_argument("--scale", choices=("smoke", "cpu", "small", "full"), default="smoke", help="(default: smoke)")
     parser.add_argument(
         "--path", type=_assignment, action="append", default=[], metavar="NAME=FOLDER",
         help="a real data set: heco, emotic, and affectnet, emoset, coco to train the teachers on",

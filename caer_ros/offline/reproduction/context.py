@@ -35,7 +35,7 @@ PEOPLE = (0.0, 0.8, 0.2)
 """How often there are 0, 1 and 2 people."""
 SIZES, OBJECT_SIZES = (0.6, 1.2), (0.22, 0.32)
 """Of adults and of the scene's objects in heights of the picture: large, as the inputs of small trainings are small."""
-PIXELS = 160
+PIXELS = 128
 """Width and height of the pictures."""
 
 

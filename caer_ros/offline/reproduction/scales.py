@@ -1,4 +1,4 @@
-"""How large a reproduction is: seconds on a laptop, minutes on a GPU, or the paper's own settings."""
+"""How large a reproduction is: a minute or an hour of a CPU, minutes of a GPU, or the paper's own settings."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Scale:
     learning_rate: float
     schedule: Literal["constant", "cosine"]
     """The paper's is constant."""
+    precision: Literal["32", "bf16-mixed"]
     seeds: int
     blocks: int
     """How many of a table's data sets are done on synthetic data."""
@@ -47,10 +48,29 @@ SCALES = {
         teacher_epochs=1,
         learning_rate=1e-3,
         schedule="constant",
+        precision="32",
         seeds=1,
         blocks=1,
         images=48,
         teacher_images=48,
+    ),
+    "cpu": Scale(
+        backbone="hrnet_w18_small",
+        weights=None,
+        size=64,
+        head_width=32,
+        head_blocks=2,
+        channels=48,
+        batch=12,
+        epochs=6,
+        teacher_epochs=4,
+        learning_rate=2e-3,
+        schedule="cosine",
+        precision="bf16-mixed",
+        seeds=3,
+        blocks=1,
+        images=2400,
+        teacher_images=2400,
     ),
     "small": Scale(
         backbone="hrnet_w18_small_v2",
@@ -64,6 +84,7 @@ SCALES = {
         teacher_epochs=10,
         learning_rate=1e-3,
         schedule="cosine",
+        precision="bf16-mixed",
         seeds=3,
         blocks=2,
         images=2000,
@@ -81,6 +102,7 @@ SCALES = {
         teacher_epochs=150,
         learning_rate=1e-3,
         schedule="constant",
+        precision="32",
         seeds=3,
         blocks=2,
         images=10000,

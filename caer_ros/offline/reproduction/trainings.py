@@ -142,7 +142,13 @@ class Laboratory:
             task=task,
             model=ModelConfig(scale.backbone, scale.weights, scale.head_width, scale.head_blocks),
             optimiser=OptimiserConfig(learning_rate=scale.learning_rate, schedule=scale.schedule),
-            trainer=TrainerConfig(epochs=epochs, seed=seed, accelerator=self.accelerator, threads=self.threads),
+            trainer=TrainerConfig(
+                epochs=epochs,
+                seed=seed,
+                precision=scale.precision,
+                accelerator=self.accelerator,
+                threads=self.threads,
+            ),
         )
 
 

@@ -205,7 +205,9 @@ def parser() -> ArgumentParser:
     from jsonargparse import ArgumentParser, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    result = ArgumentParser(prog="caer train CONFIG", exit_on_error=False, add_help=False, usage="%(prog)s [FIELDS]")
+    result = ArgumentParser(
+        prog="caer train CONFIG", usage="%(prog)s [FIELDS]", exit_on_error=False, add_help=False, allow_abbrev=False
+    )
     result.add_argument("--config", action="config", help="see CONFIG")
     result.add_class_arguments(TrainConfig, None)
     return result

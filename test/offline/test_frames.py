@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from bag_files import compressed, image, picture, picture_index, write_bag
+
+from caer_ros.offline import frames
+from caer_ros.offline.datasets.synthetic import bags, scenes
+from caer_ros.sources import SourceError
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    """Two seconds of a synthetic camera at 5 Hz."""
+    return bags.write(tmp_path_factory.mktemp("bag") / "out", scenes.Settings(width=96, height=64), 0, 10, rate=5).bag
+
+
+def test_all_frames_of_a_bag_come_in_order_with_header_stamps(bag):
+    found = list(frames.read(bag))
+    assert len(found) == 10
+    assert np.diff([frame.stamp_ns for frame in found]) == pytest.approx(0.2e9, rel=0.01)
+    assert all(frame.pixels.shape == (64, 96, 3) and frame.pixels.dtype == np.uint8 for frame in found)
+    assert len({frame.name for frame in found}) == 10
+    assert all(frame.name.endswith(f"/{frame.stamp_ns}") and not frame.name.startswith("/") for frame in found)
+
+
+@pytest.mark.parametrize(("every", "count"), [(0.0, 10), (0.2, 10), (0.39, 5), (1.0, 2), (100.0, 1)])
+def test_frames_are_thinned_out_evenly_in_time(bag, every, count):
+    found = [frame.stamp_ns for frame in frames.read(bag, every=every)]
+    assert len(found) == count
+    assert np.all(np.diff(found) >= every * 1e9)
+
+
+def test_pictures_are_rgb(tmp_path):
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV's order
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    (frame,) = frames.read(tmp_path)
+    assert frame.pixels[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_topic_that_is_not_there_is_an_error_that_lists_those_that_are(bag):
+    with pytest.raises(SourceError, match=r"no images on /nowhere: .*image"):
+        next(frames.read(bag, "/nowhere"))
+
+
+def test_a_broken_image_is_left_out_and_a_bag_of_broken_ones_is_an_error(tmp_path):
+    good, bad = compressed(picture(1), 10**9), compressed(picture(2), 2 * 10**9)
+    bad.data = bad.data[: len(bad.data) // 2]
+    mixed = write_bag(tmp_path / "mixed", [("/camera", 1, good), ("/camera", 2, bad)])
+    assert [frame.stamp_ns for frame in frames.read(mixed)] == [10**9]
+    broken = write_bag(tmp_path / "broken", [("/camera", 1, bad)])
+    with pytest.raises(SourceError, match="no image of /camera can be decoded"):
+        next(frames.read(broken))
+
+
+def test_of_two_cameras_one_must_be_named(tmp_path):
+    both = [(topic, 1, image(picture(index), 10**9 + index)) for index, topic in enumerate(("/left", "/right"))]
+    bag = write_bag(tmp_path / "bag", both)
+    with pytest.raises(SourceError, match="several image topics; name one: /left, /right"):
+        next(frames.read(bag))
+    (frame,) = frames.read(bag, "/right")
+    assert picture_index(frame.pixels) == 1
