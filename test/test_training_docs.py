@@ -1,0 +1,109 @@
+"""The commands of docs/training.md: the quick block is run, all others are parsed by the real parsers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from caer_ros import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+QUICK = "## Try it in five minutes"
+HEADINGS = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced code of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(script: str) -> Iterator[list[str]]:
+    """The words after ``caer`` of each command of ours; assignments of variables before it are left out."""
+    for line in script.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            del words[0]
+        if words[:1] == ["caer"] and words != ["caer", "--help"]:
+            yield words[1:]
+
+
+ALL = [command for script in blocks(PAGE, "sh") for command in commands(script)]
+(QUICK_BLOCK,) = blocks(PAGE.partition(QUICK)[2].partition("\n## ")[0], "sh")
+
+
+def parse(words: list[str]) -> Any:
+    """What the command makes of its words; SystemExit where it makes nothing of them."""
+    command = cli.find_command(words)
+    return cli.build_parser(command).parse_args(words)
+
+
+@pytest.mark.parametrize("words", ALL, ids=lambda words: " ".join(words)[:70])
+def test_a_command_is_understood(words: list[str]) -> None:
+    args = parse(words)
+    # Fields of a training follow; they have a parser of their own.
+    if words[0] == "train" and args.config not in (None, "my.yaml"):
+        from caer_ros.offline.training import config
+
+        config.read(args.config, args.overrides)
+    elif words[0] == "distill":
+        from caer_ros.offline.commands import distill
+
+        distill.configure(args.config, args.output, args.output / "frames", args.network, args.fields)
+
+
+def test_a_wrong_command_is_not() -> None:
+    with pytest.raises(SystemExit):
+        parse(["data", "check", "emotic"])
+
+
+def test_every_command_of_the_companion_is_on_the_page() -> None:
+    used = {command.words for words in ALL if (command := cli.find_command(words))}
+    ours = {command.words for command in cli.COMMANDS if command.module.startswith("caer_ros.offline.commands.")}
+    written = {words for words in ours if f"`caer {' '.join(words)}`" in PAGE}
+    assert ours <= used | written
+
+
+@pytest.mark.timeout(600)
+def test_the_quick_block_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, one command after the other: starting Python anew for each costs more than what they do."""
+    pytest.importorskip("lightning")
+    monkeypatch.chdir(tmp_path)
+    for words in commands(QUICK_BLOCK):
+        assert cli.main(words) == cli.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
+    assert "quick: ok" in capsys.readouterr().out
+    for name in ("runs/quick_report/report.html", "models/quick/model.onnx"):
+        assert (tmp_path / name).is_file()
+
+
+def test_the_example_of_own_data_is_read(tmp_path: Path) -> None:
+    import cv2
+    import numpy as np
+
+    from caer_ros.offline import datasets
+
+    content = json.loads(blocks(PAGE, "json")[0])
+    (image,) = content["images"]
+    file = tmp_path / image["file_name"]
+    file.parent.mkdir()
+    cv2.imwrite(str(file), np.zeros((image["height"], image["width"], 3), np.uint8))
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (sample,) = datasets.load("own", tmp_path, "train").samples
+    assert len(sample) == 2
+    assert np.isnan(sample.emotions[1]).all()
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADINGS}
+    for target in re.findall(r"\]\(#([^)]+)\)", PAGE):
+        assert target in anchors
