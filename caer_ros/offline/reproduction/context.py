@@ -1,8 +1,8 @@
-"""Does context help? A student that sees the whole image against a model that sees each person's crop.
+"""Does context help? A student that sees the whole image, against the same network that sees one person's crop.
 
 Synthetic images in which face and posture tell little, and the scene tells nothing, half or everything. Both models
-have the same backbone, input size and training; the crop model spends the student's whole compute on each person. The
-generator knows the best that any model could reach, with the scene and from the person alone.
+have the same architecture, input size and training, so the crop model spends the student's whole compute on each
+person. The generator knows the best that any model could reach, with the scene and from the person alone.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from caer_ros import taxonomy
-from caer_ros.offline.datasets.synthetic import cues, folders, scenes, truth
+from caer_ros.offline import datasets
+from caer_ros.offline.datasets import images
+from caer_ros.offline.datasets.synthetic import cues, folders, truth
 from caer_ros.offline.reproduction.intervals import Estimate, estimate, paired
 from caer_ros.offline.reproduction.trainings import measure, split_sizes
 
@@ -25,18 +28,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from caer_ros.offline.reproduction.tables import Scores
     from caer_ros.offline.reproduction.trainings import Laboratory
+    from caer_ros.offline.sample import Dataset
 
 SCENE = (0.0, 0.5, 1.0)
 """How much the scene tells, in steps of the study."""
 FACE, POSTURE = 0.3, 0.6
 """How much a person alone tells: enough to learn from, and little enough that a scene can add to it."""
-PEOPLE = (0.0, 0.8, 0.2)
-"""How often there are 0, 1 and 2 people."""
-SIZES, OBJECT_SIZES = (0.6, 1.2), (0.22, 0.32)
-"""Of adults and of the scene's objects in heights of the picture: large, as the inputs of small trainings are small."""
-PIXELS = 128
-"""Width and height of the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def run(laboratory: Laboratory, console: Console, as_json: bool) -> int:
     """Train, print, and write context.json and context.png into the output folder."""
     points = [_point(laboratory, scene) for scene in SCENE]
     console.print(lay_out(points))
-    console.print("Compute for each image (student), for each person (crops): " + compute(laboratory))
+    console.print(f"{compute(laboratory):.2f} GFLOPs for each image (student), and for each person (crops)")
     content = json.dumps([_plain(point) for point in points], indent=1)
     (laboratory.output / "context.json").write_text(content, "utf8")
     draw(points, laboratory.output / "context.png")
@@ -111,8 +110,8 @@ def draw(points: Sequence[Point], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def compute(laboratory: Laboratory) -> str:
-    """GFLOPs of both models at the study's input size."""
+def compute(laboratory: Laboratory) -> float:
+    """GFLOPs of the network at the study's input size."""
     import torch
 
     from caer_ros.offline.models.description import describe
@@ -121,16 +120,12 @@ def compute(laboratory: Laboratory) -> str:
 
     scale = laboratory.scale
     model = ModelConfig(scale.backbone, None, scale.head_width, scale.head_blocks, detection=False)
-    image = torch.zeros(1, 3, scale.size, scale.size)
-    parts = [
-        f"{name} {describe(checkpoint.build(task, model, len(taxonomy.HECO)), image)[-1].gflops:.2f} GFLOPs"
-        for name, task in (("student", "student"), ("crops", "classifier"))
-    ]
-    return ", ".join(parts)
+    network = checkpoint.build("student", model, len(taxonomy.HECO))
+    return describe(network, torch.zeros(1, 3, scale.size, scale.size))[-1].gflops
 
 
 def _point(laboratory: Laboratory, scene: float) -> Point:
-    """Both models for every seed; each seed has images of its own."""
+    """Both models for every seed."""
     measured = [_measured(laboratory, scene, seed) for seed in range(laboratory.scale.seeds)]
     best, best_alone = (float(np.mean([values[name] for values in measured])) for name in ("best", "best_alone"))
     student, crops = ([values[name] for values in measured] for name in ("student", "crops"))
@@ -138,34 +133,60 @@ def _point(laboratory: Laboratory, scene: float) -> Point:
 
 
 def _measured(laboratory: Laboratory, scene: float, seed: int) -> dict[str, float]:
-    """Render, train both, and measure; or what an earlier call found."""
+    """Render, train both, and measure; or what an earlier call found. Each seed has images of its own."""
     folder = laboratory.output / f"scene{scene:g}" / f"seed{seed}"
     scores = folder / "scores.json"
     if not scores.is_file():
-        from caer_ros.offline import datasets
-        from caer_ros.offline.evaluation.classify import classify
-        from caer_ros.offline.metrics.average_precision import average_precision
-        from caer_ros.offline.training.run import train
-
         laboratory.say(f"scene {scene:g}, seed {seed}")
         root = folder / "data"
         if not root.exists():
             sizes = split_sizes(laboratory.scale.images, folders.FORMATS["heco"].splits)
-            settings = scenes.Settings(cues.Dials(FACE, POSTURE, scene), PIXELS, PIXELS, PEOPLE, SIZES, OBJECT_SIZES)
+            settings = replace(laboratory.scale.pictures, dials=cues.Dials(FACE, POSTURE, scene))
             folders.write("heco", root, sizes, settings, seed, processes=2)
-        epochs = laboratory.scale.epochs
-        config = laboratory.config(folder / "student", "heco", root, "student", seed, epochs)
-        config = replace(config, model=replace(config.model, detection=False))
-        student = measure(train(config).best, config)["er"]
-        crops = train(laboratory.config(folder / "crops", "heco", root, "classifier", seed, epochs)).best
-        targets, cropped = classify(crops, datasets.load("heco", root, "test"))
+        whole = {split: datasets.load("heco", root, split) for split in ("train", "val", "test")}
+        cut = {split: crops(data, folder / "crops_data") for split, data in whole.items()}
         found = {
-            "student": student,
-            "crops": 100 * float(np.nanmean(average_precision(targets.astype(float), cropped.astype(float)))),
-        } | _bounds(root)
+            "student": _train(laboratory, folder / "student", root, seed, whole),
+            "crops": _train(laboratory, folder / "crops", root, seed, cut),
+            **_bounds(root),
+        }
         scores.write_text(json.dumps(found), "utf8")
     result: dict[str, float] = json.loads(scores.read_text("utf8"))
     return result
+
+
+def _train(laboratory: Laboratory, folder: Path, root: Path, seed: int, data: dict[str, Dataset]) -> float:
+    """Train a student without detection; its ER in percent."""
+    from caer_ros.offline.training.run import train
+
+    config = laboratory.config(folder, "heco", root, "student", seed, laboratory.scale.epochs)
+    config = replace(config, model=replace(config.model, detection=False))
+    best = train(config, (data["train"], data["val"])).best
+    scores: Scores = measure(best, data["test"], detection=False)
+    return scores["er"]
+
+
+def crops(data: Dataset, folder: Path) -> Dataset:
+    """The same persons, each cut out into a picture of its own in ``folder``, which the box fills."""
+    samples = []
+    for sample in data.samples:
+        pixels = images.read(sample.path)
+        for index, box in enumerate(sample.boxes):
+            left, top, right, bottom = np.rint(box).astype(int).tolist()
+            part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+            path = folder / data.split / f"{sample.path.stem}_{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), part[..., ::-1])
+            height, width = part.shape[:2]
+            person = {name: getattr(sample, name)[index : index + 1] for name in PER_PERSON}
+            whole = person | {"boxes": np.array([[0, 0, width, height]], np.float32)}
+            name = f"{sample.image_id}#{index}"
+            samples.append(replace(sample, image_id=name, path=path, size=(height, width), **whole))
+    return replace(data, samples=tuple(samples))
+
+
+PER_PERSON = ("boxes", "emotions", "vad", "votes", "weights", "gender", "age", "track_ids")
+"""Fields of a sample that have one entry a person."""
 
 
 def _bounds(root: Path) -> dict[str, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from caer_ros.offline.datasets.synthetic.scenes import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -33,6 +35,12 @@ class Scale:
     """Synthetic images to train on; a fifth of it more to choose the epoch, and two fifths to test."""
     teacher_images: int
     """Synthetic images that each teacher is trained on."""
+    pictures: Settings
+    """What synthetic images are like."""
+
+
+SMALL_PICTURES = Settings(width=128, height=128, people=(0, 0.8, 0.2), sizes=(0.6, 1.2), object_sizes=(0.22, 0.32))
+"""Few, large people and objects, for inputs of 64 pixels."""
 
 
 SCALES = {
@@ -53,6 +61,7 @@ SCALES = {
         blocks=1,
         images=48,
         teacher_images=48,
+        pictures=SMALL_PICTURES,
     ),
     "cpu": Scale(
         backbone="hrnet_w18_small",
@@ -62,15 +71,16 @@ SCALES = {
         head_blocks=2,
         channels=48,
         batch=12,
-        epochs=6,
-        teacher_epochs=4,
+        epochs=5,
+        teacher_epochs=3,
         learning_rate=2e-3,
         schedule="cosine",
         precision="bf16-mixed",
         seeds=3,
         blocks=1,
         images=2400,
-        teacher_images=2400,
+        teacher_images=1800,
+        pictures=SMALL_PICTURES,
     ),
     "small": Scale(
         backbone="hrnet_w18_small_v2",
@@ -89,6 +99,7 @@ SCALES = {
         blocks=2,
         images=2000,
         teacher_images=2000,
+        pictures=Settings(),
     ),
     "full": Scale(
         backbone="hrnet_w32",
@@ -107,5 +118,6 @@ SCALES = {
         blocks=2,
         images=10000,
         teacher_images=20000,
+        pictures=Settings(),
     ),
 }

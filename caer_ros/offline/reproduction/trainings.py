@@ -6,15 +6,16 @@ Everything lies in one folder. What is finished is not done again, and a trainin
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from caer_ros.offline.reproduction.scales import Scale
     from caer_ros.offline.reproduction.tables import Runs, Scores, Table, Training
+    from caer_ros.offline.sample import Dataset
     from caer_ros.offline.training.config import TrainConfig
 
 TEACHER_DATA = {"fer": "affectnet", "vea": "emoset", "od": "coco"}
@@ -77,8 +78,7 @@ class Laboratory:
         folder = self.output / data / training.name / f"seed{seed}"
         scores = folder / "scores.json"
         if not scores.is_file():
-            from dataclasses import replace
-
+            from caer_ros.offline import datasets
             from caer_ros.offline.training.config import RecipeConfig
             from caer_ros.offline.training.run import train
 
@@ -92,7 +92,8 @@ class Laboratory:
                     channels=self.scale.channels,
                 ),
             )
-            measured = measure(train(config).best, config)
+            test = datasets.load(data, self.root(data), "test")
+            measured = measure(train(config).best, test, training.multi_task)
             scores.write_text(json.dumps(measured), "utf8")
         result: Scores = json.loads(scores.read_text("utf8"))
         return result
@@ -113,7 +114,8 @@ class Laboratory:
         if not folder.exists():
             self.say(f"rendering {data}")
             count = self.scale.teacher_images if data in TEACHER_DATA.values() else self.scale.images
-            folders.write(data, folder, split_sizes(count, folders.FORMATS[data].splits), seed=SEEDS[data], processes=2)
+            sizes = split_sizes(count, folders.FORMATS[data].splits)
+            folders.write(data, folder, sizes, self.scale.pictures, SEEDS[data], processes=2)
         return folder
 
     def config(
@@ -158,18 +160,16 @@ def split_sizes(train: int, splits: Sequence[str]) -> dict[str, int]:
     return {split: sizes[split] for split in splits}
 
 
-def measure(checkpoint: Path, config: TrainConfig) -> Scores:
-    """ER, and with a detection head PD and OER, in percent on the test split."""
-    from caer_ros.offline import datasets
+def measure(checkpoint: Path, test: Dataset, detection: bool) -> Scores:
+    """ER, and where it detects persons PD and OER, in percent."""
     from caer_ros.offline.evaluation.predict import predict_checkpoint
     from caer_ros.offline.metrics.detection import pd
     from caer_ros.offline.metrics.emotion_recognition import er
     from caer_ros.offline.metrics.joined import join
     from caer_ros.offline.metrics.on_the_field import oer
 
-    test = datasets.load(config.data.name, Path(config.data.root), "test")
     joined = join(test.samples, predict_checkpoint(checkpoint, test.samples))
     scores = {"er": er(joined).mean_average_precision}
-    if config.model.detection:
+    if detection:
         scores |= {"pd": pd(joined).ap, "oer": oer(joined).mean_average_precision}
     return {name: 100 * float(value) for name, value in scores.items()}
