@@ -180,10 +180,12 @@ class Parity:
 
     def __str__(self) -> str:
         missing = f" ({self.unmatched} without a counterpart)" if self.unmatched else ""
+        maps = f"emotion maps {self.emotion_maps:.2g} (logits up to {self.logits:.2g})"
+        if not self.persons:
+            return f"nobody in {self.images} images, so neither boxes nor scores were compared; {maps}"
         return (
             f"{self.persons} persons{missing} in {self.images} images: boxes {self.boxes:.2g} px, person scores "
-            f"{self.person_scores:.2g}, emotion scores {self.emotion_scores:.2g}, emotion maps {self.emotion_maps:.2g} "
-            f"(logits up to {self.logits:.2g})"
+            f"{self.person_scores:.2g}, emotion scores {self.emotion_scores:.2g}, {maps}"
         )
 
     @property
@@ -405,7 +407,8 @@ def manifest(card: CheckpointCard, settings: ExportSettings, name: str, content:
 def _metrics(card: CheckpointCard) -> list[dict[str, Any]]:
     """What training measured, as the manifest wants it: finite numbers, each with its protocol."""
     protocol = f"while training, on the validation split, epoch {card.epoch}"
-    finite = {name: float(value) for name, value in card.metrics.items() if np.isfinite(value)}
+    measured = {name: value for name, value in card.metrics.items() if name.startswith("val/")}
+    finite = {name: float(value) for name, value in measured.items() if np.isfinite(value)}
     return [{"name": name, "value": value, "protocol": protocol} for name, value in sorted(finite.items())]
 
 

@@ -47,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return 0  # the first of several processes speaks for all
     metrics = {name: value for name, value in result.metrics.items() if name.startswith("val/")}
-    print(f"{result.best}: epoch {result.best_epoch} of {result.epochs}")
+    print(f"{result.best}: epoch {result.best_epoch}, the best of {result.epochs}")
     print("  " + ", ".join(f"{name.removeprefix('val/')} {value:.4g}" for name, value in metrics.items()))
     return 0

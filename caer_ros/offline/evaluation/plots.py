@@ -157,7 +157,9 @@ def _detection_scores(joined: Joined) -> Plot:
     names = ["an annotated person (IoU ≥ 0.5)", "nobody annotated"]
     scores.hist(values, edges, stacked=True, color=[BLUE, GREY], label=names)
     scores.axvline(threshold, color=ORANGE, linewidth=1.5, label=f"threshold {threshold:g}")
-    scores.set(xlim=(0, 1), xlabel="detection score", ylabel="detections", yscale="log")
+    scores.set(
+        xlim=(0, 1), xlabel="detection score", ylabel="detections", yscale="log" if len(matches.scores) else "linear"
+    )
     scores.legend(frameon=False)
     part = np.concatenate([(s.boxes[:, 3] - s.boxes[:, 1]) / s.size[0] for s in joined.samples])
     found = _found(matches.detection[0], matches.scores, threshold)

@@ -6,6 +6,7 @@ training processes, nor a restart in the middle of an epoch change what the netw
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -261,11 +262,11 @@ class ValidationOrder(data.Sampler[list[Key]]):
 def loader(
     examples: Examples, order: data.Sampler[list[Key]], workers: int, pin_memory: bool = False
 ) -> data.DataLoader[Batch]:
-    """Batches in that order. Worker processes stay from epoch to epoch."""
+    """Batches in that order. Worker processes, at most one for each core, stay from epoch to epoch."""
     return data.DataLoader(
         examples,  # type: ignore[arg-type]  # collate makes batches of them
         batch_sampler=order,
-        num_workers=workers,
+        num_workers=min(workers, os.cpu_count() or 1),
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

@@ -119,14 +119,16 @@ def environment(config: TrainConfig) -> dict[str, Any]:
 
 @cache
 def commit() -> str:
-    """The git hash of the sources, with "-dirty" if they were changed since; "" if this is no git checkout."""
+    """The git hash of the sources, with "-dirty" if tracked files were changed since; "" if this is no git checkout."""
     source = share.folders()[0]
     if not (source / ".git").exists():
         return ""
     git = ["git", "-C", str(source)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+        head, changes = (
+            subprocess.run([*git, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
     except (OSError, subprocess.CalledProcessError):  # no git here, or sources of another user
         return ""
     return f"{head}-dirty" if changes else head

@@ -151,6 +151,9 @@ def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool 
         BackboneError, CheckpointError: weights or a teacher that cannot be had or do not fit.
     """
     model, recipe = config.model, config.recipe
+    for path in recipe.teachers:  # before weights are fetched, which may take minutes
+        if not Path(path).is_file():
+            raise checkpoint.CheckpointError(f"recipe.teachers: {path}: no such file")
     weights: str | Path | None = recipe.teachers[0] if recipe.name == "ft" else model.weights
     network = checkpoint.build(config.task, model, labels, weights if initialise else None)
     task: Task

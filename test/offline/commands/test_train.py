@@ -64,4 +64,4 @@ def test_the_best_network_is_named(
 
     monkeypatch.setattr(run, "train", train)
     assert cli.main(["train", "baseline_heco", "--trainer.epochs", "9"]) == cli.OK
-    assert capsys.readouterr().out.splitlines() == [f"{best}: epoch 4 of 9", "  total 1.234"]
+    assert capsys.readouterr().out.splitlines() == [f"{best}: epoch 4, the best of 9", "  total 1.234"]
