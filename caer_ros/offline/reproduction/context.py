@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 SCENE = (0.0, 0.5, 1.0)
 """How much the scene tells, in steps of the study."""
-FACE, POSTURE = 0.3, 0.6
-"""How much a person alone tells: enough to learn from, and little enough that a scene can add to it."""
+FACE, POSTURE = 0.3, 0.8
+"""How much a person alone tells: enough to learn from soon, and so little that a scene can add to it."""
 
 
 @dataclass(frozen=True, slots=True)
