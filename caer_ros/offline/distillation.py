@@ -7,6 +7,7 @@ unknown, and where it suspected somebody without being sure, nothing is said abo
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 DOUBT = 0.5
 """Detections from this part of the bundle's threshold up to the threshold are regions to ignore; our choice."""
+MARK = "made_by_caer_distill.json"
+"""Says that a folder of frames is ours to delete, and, beside a run, what that was distilled from."""
 VAL = 0.2
 """The last part of the frames, in time, that chooses the best epoch: neighbours in time look alike."""
 JPEG_QUALITY = 95
@@ -47,17 +50,46 @@ class Labelled:
     """How often each label was the teacher's first."""
 
 
+def claim(run: Path, made_of: dict[str, Any]) -> None:
+    """Note beside a run what it is distilled from.
+
+    Args:
+        run: the run's folder; the note is ``<run>_made_by_caer_distill.json``.
+        made_of: source, sampling and teacher, as plain data.
+
+    Raises:
+        DistillationError: the run was distilled from something else.
+    """
+    note = run.with_name(f"{run.name}_{MARK}")
+    before = json.loads(note.read_text("utf8")) if note.is_file() else made_of
+    changed = [
+        f"{name} {before.get(name)}, now {value}" for name, value in made_of.items() if before.get(name) != value
+    ]
+    if changed:
+        raise DistillationError(
+            f"{run} is distilled from other frames ({'; '.join(changed)}): choose another --output, or delete {note}"
+        )
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(made_of, indent=1), "utf8")
+
+
+def is_complete(folder: Path) -> bool:
+    """Were all frames labelled by an earlier call, which was broken off while training?"""
+    return (folder / MARK).is_file() and json.loads((folder / MARK).read_text("utf8"))["complete"]
+
+
 def label(teacher: Predictor, frames: Iterable[Frame], folder: Path) -> Labelled:
     """Write ``folder``/{train,val}.json and the frames as JPEG: a data set "own" (see datasets.own).
 
     Args:
         teacher: a loaded bundle of any kind; its thresholds decide who is a person.
         frames: RGB images with names and stamps, in the order of time.
-        folder: created; nothing else may be in it.
+        folder: created, or replaced where an earlier call was broken off.
 
     Raises:
-        DistillationError: fewer than two frames, or nobody in them.
+        DistillationError: fewer than two frames, or nobody in them; or ``folder`` is somebody else's.
     """
+    _make_empty(folder)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     found = Labelled(labels_seen=dict.fromkeys(teacher.bundle.labels, 0))
@@ -96,7 +128,25 @@ def label(teacher: Predictor, frames: Iterable[Frame], folder: Path) -> Labelled
             "annotations": [annotation for annotation in annotations if annotation["image_id"] in ids],
         }
         (folder / f"{split}.json").write_text(json.dumps(content), "utf8")
+    _mark(folder, complete=True)
     return found
+
+
+def _make_empty(folder: Path) -> None:
+    if folder.exists() and not (folder / MARK).is_file():
+        raise DistillationError(
+            f"{folder} is there already and was not made by `caer distill`: choose another --output"
+        )
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    _mark(folder, complete=False)
+
+
+def _mark(folder: Path, complete: bool) -> None:
+    part = folder / f"{MARK}.part"
+    part.write_text(json.dumps({"complete": complete}), "utf8")
+    part.replace(folder / MARK)
 
 
 def _info(bundle: Bundle) -> dict[str, Any]:

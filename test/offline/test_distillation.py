@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from graphs import write_bundle
 
 from caer_ros.offline import datasets
-from caer_ros.offline.distillation import DistillationError, label
+from caer_ros.offline.distillation import DistillationError, claim, is_complete, label
 from caer_ros.offline.frames import Frame
 from caer_ros.perception import bundle, predictor
 from caer_ros.perception.engine import EngineSettings
@@ -15,9 +13,11 @@ from caer_ros.perception.engine import EngineSettings
 SECOND = 10**9
 
 
-def teacher(folder, **changes):
+ONE = {"scores": (0.9,), "emotions": np.array([[0.1, 0.2, 0.7]]), "batch": 1}
+
+
+def teacher(folder, graph=ONE, **changes):
     """Finds the white rectangle of an image at 0.9, and says 0.1, 0.2, 0.7 of it."""
-    graph = {"scores": (0.9,), "emotions": np.array([[0.1, 0.2, 0.7]]), "batch": 1}
     fields = {"max_persons": 1, "resize": {"mode": "stretch", "size": [48, 64], "interpolation": "nearest"}}
     return predictor.load(bundle.read(write_bundle(folder, graph, **fields | changes)), EngineSettings(device="cpu"))
 
@@ -55,13 +55,50 @@ def test_labels_that_the_teacher_cannot_predict_stay_unknown(tmp_path):
 
 
 def test_who_is_only_suspected_is_a_region_to_ignore(tmp_path):
+    # Two slots: one sure, one between half the threshold and the threshold; the graph gives both the same box.
+    model = teacher(
+        tmp_path / "bundle",
+        {"scores": (0.9, 0.3), "emotions": np.array([[0.1, 0.2, 0.7]] * 2), "batch": 1},
+        max_persons=2,
+        thresholds={"person": 0.4, "uncertain": 0.4},
+    )
+    found = label(model, frames(5), tmp_path / "data")
+    assert (found.persons, found.doubtful) == (5, 5)
+    for sample in datasets.load("own", tmp_path / "data", "train").samples:
+        assert (len(sample), len(sample.ignore)) == (1, 1)
+
+
+def test_nobody_sure_is_nothing_to_learn_from(tmp_path):
     model = teacher(tmp_path / "bundle", thresholds={"person": 0.95, "uncertain": 0.4})
     with pytest.raises(DistillationError, match=r"5 frames with 0 persons above 0\.95"):
         label(model, frames(5), tmp_path / "data")
-    sure, doubtful = tmp_path / "sure", teacher(tmp_path / "sure-bundle")
-    label(doubtful, frames(5), sure)
-    content = json.loads((sure / "train.json").read_text())
-    assert not any("iscrowd" in annotation for annotation in content["annotations"])
+    assert not is_complete(tmp_path / "data")
+
+
+def test_a_folder_of_somebody_else_is_never_touched(tmp_path):
+    (tmp_path / "run_frames").mkdir()
+    (tmp_path / "run_frames" / "precious.jpg").write_bytes(b"mine")
+    with pytest.raises(DistillationError, match="not made by `caer distill`"):
+        label(teacher(tmp_path / "bundle"), frames(5), tmp_path / "run_frames")
+    assert (tmp_path / "run_frames" / "precious.jpg").read_bytes() == b"mine"
+
+
+def test_frames_of_a_call_that_was_broken_off_are_labelled_anew(tmp_path):
+    model = teacher(tmp_path / "bundle")
+    with pytest.raises(DistillationError):
+        label(model, frames(1), tmp_path / "data")
+    assert not is_complete(tmp_path / "data")
+    label(model, frames(6), tmp_path / "data")
+    assert is_complete(tmp_path / "data")
+    assert len(list((tmp_path / "data").rglob("*.jpg"))) == 6
+
+
+def test_a_run_belongs_to_the_frames_that_it_was_distilled_from(tmp_path):
+    monday = {"source": "monday", "every": 0.5}
+    claim(tmp_path / "run", monday)
+    claim(tmp_path / "run", monday)
+    with pytest.raises(DistillationError, match="source monday, now tuesday"):
+        claim(tmp_path / "run", monday | {"source": "tuesday"})
 
 
 def test_one_frame_is_too_few(tmp_path):

@@ -52,21 +52,26 @@ def run(args: argparse.Namespace) -> int:
     """Label, train and compare. Raises the errors of sources, bundles and training."""
     import shutil
 
-    from caer_ros.offline import frames
-    from caer_ros.offline.distillation import label
+    from caer_ros.offline import distillation, frames
     from caer_ros.offline.training.run import train
     from caer_ros.perception import bundle, predictor
     from caer_ros.perception.engine import EngineSettings
 
     if args.every < 0:
         raise argparse.ArgumentTypeError(f"--every {args.every}: expected 0 or more")
+    source = args.bag or args.video or args.images
     data = args.output.with_name(f"{args.output.name}_frames")
     config = configure(args.config, args.output, data, args.network, args.fields)
-    if not (data / "val.json").is_file():  # written last; else an earlier call was broken off while training
-        shutil.rmtree(data, ignore_errors=True)
-        teacher = predictor.load(bundle.read(bundle.find(args.teacher)), EngineSettings(device=args.device))
-        source = args.bag or args.video or args.images
-        found = label(teacher, frames.read(source, args.topic if args.bag else None, args.every), data)
+    teacher = predictor.load(bundle.read(bundle.find(args.teacher)), EngineSettings(device=args.device))
+    made_of = {
+        "source": str(source.resolve()),
+        "topic": args.topic,
+        "every": args.every,
+        "teacher": teacher.bundle.model_version,
+    }
+    distillation.claim(args.output, made_of)
+    if not distillation.is_complete(data):
+        found = distillation.label(teacher, frames.read(source, args.topic if args.bag else None, args.every), data)
         print(
             f"{found.frames} frames, {found.persons} persons, {found.with_emotions} with emotions "
             f"({', '.join(f'{name} {count}' for name, count in found.labels_seen.items() if count) or 'none'}); "
@@ -87,6 +92,7 @@ def configure(name: str, output: Path, data: Path, networks: Sequence[Path], fie
     from caer_ros.offline.training import config
 
     given = [f"--output={output}", "--data.name=own", f"--data.root={data}", "--task=student", "--model.detection=true"]
+    given += ["--trainer.devices=1"]  # several processes would each label, compare and clean up
     if networks:
         given += ["--recipe.name=ka", f"--recipe.teachers={json.dumps([str(network) for network in networks])}"]
     return config.read(name, [*given, *(field for field in fields if field != "--")])

@@ -77,9 +77,13 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         say=lambda text: console.print(text, style="dim"),
     )
+    for name, path in (*args.path, *args.teacher):
+        if not path.exists():
+            raise argparse.ArgumentTypeError(f"{name}={path}: no such file or folder")
     if args.study == "context":
         if not laboratory.synthetic:
             raise argparse.ArgumentTypeError("context: only synthetic data has a dial for what the scene tells")
+        laboratory.claim()
         return context.run(laboratory, console, args.json)
     return _tables(args, laboratory, console)
 
@@ -109,10 +113,8 @@ def _tables(args: argparse.Namespace, laboratory: object, console: object) -> in
     assert isinstance(console, Console)
     if args.table is None:
         raise argparse.ArgumentTypeError("--table: which one? 3, 4, 5 or 6")
-    for name, path in (*args.path, *args.teacher):
-        if not path.exists():
-            raise argparse.ArgumentTypeError(f"{name}={path}: no such file or folder")
     table = tables.TABLES[args.table]
+    laboratory.claim()
     seeds = range(laboratory.scale.seeds)
     results = []
     for data in _blocks(args, table.data, laboratory.scale.blocks):

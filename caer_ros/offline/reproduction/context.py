@@ -8,6 +8,7 @@ person. The generator knows the best that any model could reach, with the scene 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from caer_ros.offline import datasets
 from caer_ros.offline.datasets import images
 from caer_ros.offline.datasets.synthetic import cues, folders, truth
 from caer_ros.offline.reproduction.intervals import Estimate, estimate, paired
-from caer_ros.offline.reproduction.trainings import measure, split_sizes
+from caer_ros.offline.reproduction.trainings import measure, split_sizes, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +140,8 @@ def _measured(laboratory: Laboratory, scene: float, seed: int) -> dict[str, floa
     if not scores.is_file():
         laboratory.say(f"scene {scene:g}, seed {seed}")
         root = folder / "data"
-        if not root.exists():
+        if not (root / truth.FILE).is_file():  # written last
+            shutil.rmtree(root, ignore_errors=True)
             sizes = split_sizes(laboratory.scale.images, folders.FORMATS["heco"].splits)
             settings = replace(laboratory.scale.pictures, dials=cues.Dials(FACE, POSTURE, scene))
             folders.write("heco", root, sizes, settings, seed, processes=2)
@@ -150,7 +152,7 @@ def _measured(laboratory: Laboratory, scene: float, seed: int) -> dict[str, floa
             "crops": _train(laboratory, folder / "crops", root, seed, cut),
             **_bounds(root),
         }
-        scores.write_text(json.dumps(found), "utf8")
+        write_whole(scores, json.dumps(found))
     result: dict[str, float] = json.loads(scores.read_text("utf8"))
     return result
 

@@ -6,7 +6,8 @@ Everything lies in one folder. What is finished is not done again, and a trainin
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+import shutil
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -48,6 +49,30 @@ class Laboratory:
     threads: int = 0
     workers: int = 0
     say: Callable[[str], None] = print
+
+    def claim(self) -> None:
+        """Note the settings in the output folder, or compare them with those noted there.
+
+        Raises:
+            ReproductionError: what lies there was made with others.
+        """
+        settings = asdict(self.scale)
+        del settings["seeds"], settings["blocks"]  # more of them can be added
+        settings |= {f"path of {name}": str(path.resolve()) for name, path in self.roots.items()}
+        settings |= {f"teacher {name}": str(path.resolve()) for name, path in self.teachers.items()}
+        mine = json.loads(json.dumps(settings))
+        file = self.output / "settings.json"
+        noted = json.loads(file.read_text("utf8")) if file.is_file() else {}
+        changed = [
+            f"{name} {noted[name]}, now {mine[name]}"
+            for name in mine.keys() & noted.keys()
+            if noted[name] != mine[name]
+        ]
+        if changed:
+            raise ReproductionError(
+                f"{self.output} holds results of other settings ({'; '.join(sorted(changed))}): choose another --output"
+            )
+        write_whole(file, json.dumps(noted | mine, indent=1))
 
     def run(self, table: Table, data: str, seeds: range) -> Runs:
         """Every student of one block of a table, for every seed: its scores in percent."""
@@ -94,7 +119,7 @@ class Laboratory:
             )
             test = datasets.load(data, self.root(data), "test")
             measured = measure(train(config).best, test, training.multi_task)
-            scores.write_text(json.dumps(measured), "utf8")
+            write_whole(scores, json.dumps(measured))
         result: Scores = json.loads(scores.read_text("utf8"))
         return result
 
@@ -108,10 +133,11 @@ class Laboratory:
             if data not in self.roots:
                 raise ReproductionError(f"{data} is needed and not given: add --path {data}=FOLDER")
             return self.roots[data]
-        from caer_ros.offline.datasets.synthetic import folders
+        from caer_ros.offline.datasets.synthetic import folders, truth
 
         folder = self.output / "data" / data
-        if not folder.exists():
+        if not (folder / truth.FILE).is_file():  # written last
+            shutil.rmtree(folder, ignore_errors=True)
             self.say(f"rendering {data}")
             count = self.scale.teacher_images if data in TEACHER_DATA.values() else self.scale.images
             sizes = split_sizes(count, folders.FORMATS[data].splits)
@@ -149,9 +175,18 @@ class Laboratory:
                 seed=seed,
                 precision=scale.precision,
                 accelerator=self.accelerator,
+                devices="1",  # several processes would each render, evaluate and write
                 threads=self.threads,
             ),
         )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file such that it is whole or not there, whatever stops the program."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, "utf8")
+    part.replace(path)
 
 
 def split_sizes(train: int, splits: Sequence[str]) -> dict[str, int]:

@@ -1,10 +1,15 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from caer_ros import cli
+from caer_ros.offline import datasets
+from caer_ros.offline.datasets.synthetic.scenes import Settings
 from caer_ros.offline.reproduction import context
 from caer_ros.offline.reproduction.intervals import estimate
+from caer_ros.offline.reproduction.scales import SCALES
+from caer_ros.offline.reproduction.trainings import Laboratory, ReproductionError
 
 pytestmark = pytest.mark.timeout(400)  # trainings: on a busy machine the smallest table takes minutes
 CPU = ("--device", "cpu", "--threads", "1")
@@ -75,6 +80,24 @@ def test_the_gain_is_paired_by_seed():
 def test_wrong_arguments_are_told(arguments, says, tmp_path, capsys):
     assert cli.main(["reproduce", *arguments, "--output", str(tmp_path)]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_results_of_other_settings_are_not_mixed(tmp_path):
+    def laboratory(**changes):
+        return Laboratory(replace(SCALES["smoke"], **changes), tmp_path, synthetic=True, roots={})
+
+    laboratory().claim()
+    laboratory(seeds=5, blocks=2).claim()  # more of the same
+    with pytest.raises(ReproductionError, match="epochs 2, now 9"):
+        laboratory(epochs=9).claim()
+
+
+def test_a_rendering_that_was_broken_off_is_done_anew(tmp_path):
+    folder = tmp_path / "data" / "heco" / "Data"
+    folder.mkdir(parents=True)
+    scale = replace(SCALES["smoke"], images=4, pictures=Settings(width=96, height=64))
+    root = Laboratory(scale, tmp_path, synthetic=True, roots={}, say=lambda _: None).root("heco")
+    assert len(datasets.load("heco", root, "train").samples) == 4
 
 
 def test_real_data_that_is_not_given_is_asked_for(tmp_path, capsys):

@@ -29,7 +29,7 @@ def test_a_hand_computed_interval():
 
 def test_pairs_share_what_a_seed_does_to_both():
     ours, others = [10.0, 20.0, 30.0], [9.0, 18.9, 29.1]
-    assert estimate(ours).verdict == "no conclusion" or estimate(ours).low < 0
+    assert estimate(ours).verdict == "no conclusion"
     assert paired(ours, others).verdict == "+"
     assert paired(others, ours).verdict == "-"
 
