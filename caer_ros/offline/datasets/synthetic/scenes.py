@@ -6,6 +6,7 @@ person's crop alone cannot see them. Everything else (background, furniture, lig
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ Box = tuple[float, float, float, float]
 
 ADULT = 1.75
 """Metres: of a person of this height the settings' sizes speak."""
+_BLOCK = 16
+"""Pixels of a JPEG's coding block (4:2:0): within one, what stands beside a person colours the person."""
 _ATTEMPTS = 60
 _VAD_NOISE = 0.12
 
@@ -225,7 +228,10 @@ def _empty(settings: Settings, kind: int, random: np.random.Generator) -> Scene:
 
 
 def _wider(box: Box, margin: float) -> Box:
-    return box[0] - margin, box[1] - 2.0, box[2] + margin, box[3] + 2.0
+    """To the edges of the JPEG blocks that it touches with its margin, and a pixel for rounding."""
+    low = [math.floor((edge - margin) / _BLOCK) * _BLOCK - 1.0 for edge in box[:2]]
+    high = [math.ceil((edge + margin) / _BLOCK) * _BLOCK + 1.0 for edge in box[2:]]
+    return low[0], low[1], high[0], high[1]
 
 
 def _thing(settings: Settings, kind: int | None, avoid: list[Box], random: np.random.Generator) -> Thing | None:
