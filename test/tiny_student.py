@@ -74,6 +74,7 @@ def write_checkpoint(
         "task": task,
         "config": {"model": asdict(model)},
         "labels": LABELS,
+        "known": LABELS,
         "label_set": "moods",
         "multi_label": multi_label,
         "box_kind": BoxKind.BODY,

@@ -39,6 +39,8 @@ WEIGHTS = ("float32", "float16", "int8")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, of RGB 0..1."""
 LARGEST_STRIDE = 32
+UNTAUGHT = -1e4
+"""Logit, before a softmax, of a label that cannot be predicted: its probability is 0, and fp16 can hold it."""
 
 
 class ExportError(Exception):
@@ -66,6 +68,7 @@ class SingleShotGraph(nn.Module):
         resize: the rule by which images are brought to the input's fixed size.
         max_persons: K.
         multi_label: scores are sigmoids, not a softmax.
+        predictable: E times whether the label was taught; the others take no part in a softmax. None: all were.
 
     Raises:
         ExportError: the size is not fixed, or no multiple of the student's largest stride; K is not possible.
@@ -74,8 +77,16 @@ class SingleShotGraph(nn.Module):
     mean: Tensor
     std: Tensor
     scale: Tensor
+    untaught: Tensor
 
-    def __init__(self, student: Student, resize: Resize, max_persons: int, multi_label: bool) -> None:
+    def __init__(
+        self,
+        student: Student,
+        resize: Resize,
+        max_persons: int,
+        multi_label: bool,
+        predictable: Sequence[bool] | None = None,
+    ) -> None:
         super().__init__()
         height, width = resize.size
         if resize.mode not in ("stretch", "letterbox"):
@@ -93,6 +104,8 @@ class SingleShotGraph(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(STD).reshape(1, 3, 1, 1), persistent=False)
         sides = torch.tensor([width, height, width, height], dtype=torch.float32)
         self.register_buffer("scale", student.stride / sides, persistent=False)
+        untaught = ~torch.tensor(predictable or [True] * student.config.labels)
+        self.register_buffer("untaught", untaught, persistent=False)
 
     def forward(self, images: Tensor) -> SingleShotOutput:
         """Images uint8 [B,H,W,3] RGB."""
@@ -100,7 +113,10 @@ class SingleShotGraph(nn.Module):
         output = self.student(planes)
         boxes, person_scores = self._persons(output)
         logits = pooling.pool(output.emotion_maps, boxes)
-        emotion_scores = logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
+        if self.multi_label:
+            emotion_scores = logits.sigmoid()
+        else:
+            emotion_scores = logits.masked_fill(self.untaught, UNTAUGHT).softmax(dim=-1)
         return SingleShotOutput(boxes * self.scale, person_scores, emotion_scores, output.emotion_maps)
 
     def _persons(self, output: StudentOutput) -> tuple[Tensor, Tensor]:
@@ -309,15 +325,18 @@ def export(
         settings: what the checkpoint does not know.
         calibration: images of any sizes, RGB uint8 [H,W,3], that tell the ranges of activations; for int8 only.
         pictures: on which parity is checked; the demo's photographs when None.
-        overwrite: replace an existing folder.
+        overwrite: replace an existing bundle.
 
     Raises:
-        ExportError: the checkpoint cannot be exported, the folder exists, or the answers differ.
+        ExportError: the checkpoint cannot be exported, the folder exists (with ``overwrite``: and is neither a bundle
+            nor empty), or the answers differ.
         CheckpointError: the file is no checkpoint of ours.
     """
     settings = settings or ExportSettings()
     if output.exists() and not overwrite:
         raise ExportError(f"{output} exists; give another folder, or --overwrite")
+    if output.exists() and not _is_replaceable(output):
+        raise ExportError(f"{output} is no bundle, so it is not replaced; give another folder")
     if settings.weights not in WEIGHTS:
         raise ExportError(f'weights "{settings.weights}": expected one of {", ".join(WEIGHTS)}')
     if settings.weights == "int8" and not len(calibration):
@@ -356,6 +375,11 @@ def export(
     return Exported(bundles.read(output), exact, stored)
 
 
+def _is_replaceable(folder: Path) -> bool:
+    """Is it a bundle or empty, and not, by a slip, the folder of all models?"""
+    return (folder / bundles.MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 def load_graph(checkpoint: Path, max_persons: int = 100) -> tuple[SingleShotGraph, CheckpointCard]:
     """The network of a checkpoint as a graph on the CPU, and what the checkpoint says about itself.
 
@@ -367,9 +391,10 @@ def load_graph(checkpoint: Path, max_persons: int = 100) -> tuple[SingleShotGrap
     if not isinstance(network, Student):
         raise ExportError(f'{checkpoint}: holds a {card.task}; only a "student" finds persons and their emotions')
     try:
-        return SingleShotGraph(network, card.resize, max_persons, card.multi_label).eval(), card
+        graph = SingleShotGraph(network, card.resize, max_persons, card.multi_label, card.predictable)
     except ExportError as error:
         raise ExportError(f"{checkpoint}: {error}") from error
+    return graph.eval(), card
 
 
 def manifest(card: CheckpointCard, settings: ExportSettings, name: str, content: bytes) -> dict[str, Any]:
@@ -380,7 +405,7 @@ def manifest(card: CheckpointCard, settings: ExportSettings, name: str, content:
         "kind": "single_shot",
         "label_set": card.label_set,
         "labels": list(card.labels),
-        "predictable": list(card.labels),
+        "predictable": list(card.known),
         "score_type": "sigmoid" if card.multi_label else "softmax",
         "box_kind": card.box_kind.name.lower(),
         "max_persons": settings.max_persons,
@@ -479,6 +504,7 @@ def readme(
     """The card for people, Markdown."""
     rows = [f"| {m['name']} | {m['value']:.4g} | {m['protocol']} |" for m in fields["provenance"]["metrics"]]
     table = "\n".join(["| metric | value | protocol |", "|---|---|---|", *rows])
+    untaught = ", ".join(label for label in card.labels if label not in card.known)
     commercial, commercial_note = _COMMERCIAL[settings.commercial_use]
     height, width = card.resize.size
     return _README.format(
@@ -496,7 +522,7 @@ def readme(
         max_persons=settings.max_persons,
         person=settings.person,
         label_set=card.label_set,
-        labels=", ".join(card.labels),
+        labels=", ".join(card.known) + (f"; not taught, so never predicted: {untaught}" if untaught else ""),
         scores="independent probabilities (sigmoid)" if card.multi_label else "they add up to 1 (softmax)",
         weights=_STORED[settings.weights],
         size=fields["files"]["model"]["size"] / 1e6,

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+GAMMA = 0.1
+"""Of eq. 6."""
+
 
 def multi_label_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Eq. 1: binary cross-entropy, summed over the emotions, mean over the persons.
@@ -59,23 +62,17 @@ def variance_loss(variances: Tensor, targets: Tensor, weights: Tensor | None = N
 
 
 def focal_loss(
-    logits: Tensor,
-    targets: Tensor,
-    ignore: Tensor | None = None,
-    alpha: float = 2,
-    beta: float = 4,
-    per_image: bool = False,
+    logits: Tensor, targets: Tensor, ignore: Tensor | None = None, alpha: float = 2, beta: float = 4
 ) -> Tensor:
     """Eq. 4: the focal loss of the centre heatmap.
 
-    FL = -1/N Σ_xy (1 - Ŷ)^α log Ŷ where Y = 1, else (1 - Y)^β Ŷ^α log(1 - Ŷ), with Ŷ = σ(logit).
+    FL = -1/N Σ_xy (1 - Ŷ)^α log Ŷ where Y = 1, else (1 - Y)^β Ŷ^α log(1 - Ŷ), with Ŷ = σ(logit). The paper does not say
+    what N centres are counted over; the whole batch is our choice. N is at least 1.
 
     Args:
         logits, targets: [B,1,h,w] (targets 0..1, exactly 1 at a person's centre).
         ignore: [B,1,h,w] true where it is not known whether a person is there; a centre is never ignored.
         alpha, beta: of the paper.
-        per_image: divide by N of each image and take the mean, instead of N over the batch (our default); N is the
-            number of centres, at least 1.
     """
     logits, targets = logits.float(), targets.float()
     centre = targets == 1
@@ -84,8 +81,6 @@ def focal_loss(
     if ignore is not None:
         negative = negative.masked_fill(ignore, 0)
     terms = positive.where(centre, negative)
-    if per_image:
-        return (terms.flatten(1).sum(1) / centre.flatten(1).sum(1).clamp(min=1)).mean()
     return terms.sum() / centre.sum().clamp(min=1)
 
 
@@ -101,9 +96,9 @@ def size_loss(sizes: Tensor, targets: Tensor) -> Tensor:
     return (sizes.float() - targets.float()).abs().sum() / max(len(targets), 1)
 
 
-def detection_loss(focal: Tensor, size: Tensor, gamma: float = 0.1) -> Tensor:
-    """Eq. 6: L_det = FL + γ L_size."""
-    return focal + gamma * size
+def detection_loss(focal: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Eq. 6: L_det = FL + γ L_size, as its two summands, which are means over numbers of their own."""
+    return focal, GAMMA * size
 
 
 def total_loss(*terms: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -207,6 +208,18 @@ def test_a_bundle_that_the_node_loads(student_checkpoint, tmp_path):
     assert any(t.data_type == TensorProto.FLOAT16 for t in model.graph.initializer)
 
 
+def test_labels_that_were_not_taught_are_not_predicted(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "distilled.ckpt", multi_label=False, known=("calm", "glad"))
+    made = export.export(checkpoint, tmp_path / "out", replace(SETTINGS, weights="float32"))
+    assert made.graph.holds
+    assert made.bundle.predictable == (True, False, True)
+    assert "calm, glad; not taught, so never predicted: cross" in (tmp_path / "out" / "README.md").read_text("utf-8")
+    (prediction,) = predictor.load(made.bundle, EngineSettings("cpu"))(export.demo_pictures()[:1])
+    scores = np.stack([person.scores for person in prediction.persons])
+    assert np.isnan(scores[:, 1]).all()
+    np.testing.assert_allclose(np.nansum(scores, axis=1), 1, atol=1e-5)
+
+
 @pytest.mark.usefixtures("ready")
 def test_the_card_says_what_is_known(student_checkpoint, tmp_path):
     note = "It has never seen a real person."
@@ -225,14 +238,28 @@ def test_the_card_says_what_is_known(student_checkpoint, tmp_path):
 @pytest.mark.usefixtures("ready")
 def test_nothing_is_overwritten_unless_asked(student_checkpoint, tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "precious").write_text("")
+    export.export(student_checkpoint, out, SETTINGS)
+    (out / "note").write_text("")
     with pytest.raises(ExportError, match="exists; give another folder"):
         export.export(student_checkpoint, out, SETTINGS)
-    assert (out / "precious").exists()
+    assert (out / "note").exists()
     export.export(student_checkpoint, out, SETTINGS, overwrite=True)
     assert {path.name for path in out.iterdir()} == {"model.onnx", "model.yaml", "README.md"}
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.usefixtures("ready")
+def test_only_bundles_and_empty_folders_are_replaced(student_checkpoint, tmp_path):
+    models = tmp_path / "models"
+    export.export(student_checkpoint, models / "tiny", SETTINGS)
+    (tmp_path / "file").write_text("")
+    for output in (models, tmp_path / "file"):
+        with pytest.raises(ExportError, match="is no bundle, so it is not replaced; give another folder"):
+            export.export(student_checkpoint, output, SETTINGS, overwrite=True)
+    assert bundles.read(models / "tiny")
+    assert (tmp_path / "file").is_file()
+    (tmp_path / "empty").mkdir()
+    assert export.export(student_checkpoint, tmp_path / "empty", SETTINGS, overwrite=True).bundle.name == "empty"
 
 
 @pytest.mark.usefixtures("ready")
@@ -291,7 +318,10 @@ def test_parity_tells_a_moved_box_from_a_lost_one(exported, inputs):
     graph, model = exported()
     shifted = _with_added(model, "boxes", np.float32([3 / SIZE[1], 0, 3 / SIZE[1], 0]))
     found = export.parity(graph, shifted, inputs)
-    assert found.boxes == pytest.approx(3, abs=0.1) or found.boxes < 3  # another box may be nearer
+    assert found.persons
+    assert not found.unmatched
+    # Of two peaks, one would suppress the other nearer than two pixels of the map, so no other box is as near.
+    assert found.boxes == pytest.approx(3, abs=0.01)
     assert not found.holds
     lost = export.parity(graph, _with_added(model, "boxes", np.float32([1, 1, 1, 1])), inputs)
     assert lost.unmatched == lost.persons > 0

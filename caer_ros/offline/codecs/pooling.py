@@ -1,8 +1,9 @@
 """Box pooling: the mean of a map inside a box, each pixel weighted by the fraction of it that the box covers.
 
 One rule wherever a person's emotions are read: in training, in evaluation with annotated boxes and in the exported
-graph. Boxes are x_min, y_min, x_max, y_max in pixels of the map, whose first pixel spans 0..1. What lies outside the
-map is cut off; a box that leaves nothing of itself reads the map's nearest spot of a thousandth of a pixel.
+graph; the paper does not say how a pixel at a box's edge counts. Boxes are x_min, y_min, x_max, y_max in pixels of the
+map, whose first pixel spans 0..1. What lies outside the map is cut off; a box that leaves nothing of itself reads the
+map's nearest spot of a thousandth of a pixel.
 """
 
 from __future__ import annotations
@@ -39,43 +40,36 @@ def _covered(low: Tensor, high: Tensor, length: int) -> Tensor:
     return (torch.minimum(high[..., None], edges + 1) - torch.maximum(low[..., None], edges)).clamp(min=0).clamp(max=1)
 
 
-def pool(maps: Tensor, boxes: Tensor, whole_pixels: bool = False) -> Tensor:
+def pool(maps: Tensor, boxes: Tensor) -> Tensor:
     """The weighted mean of every map in every box, computed in float32.
 
     Args:
         maps: [B,E,h,w].
         boxes: [B,N,4] in pixels of the map.
-        whole_pixels: count every touched pixel fully (``snap``). The paper does not say which it does.
 
     Returns:
-        [B,N,E]. Differentiable in the maps, and in boxes that are not snapped.
+        [B,N,E]. Differentiable in the maps and the boxes.
     """
-    rows, columns = _weights(boxes, maps, whole_pixels)
+    rows, columns = _weights(boxes, maps)
     if torch.is_autocast_enabled(maps.device.type):
         with torch.autocast(maps.device.type, enabled=False):  # 16 bits would round what the losses read
             return _mean(maps.float(), rows, columns)
     return _mean(maps.float(), rows, columns)
 
 
-def variance(maps: Tensor, boxes: Tensor, whole_pixels: bool = False) -> Tensor:
+def variance(maps: Tensor, boxes: Tensor) -> Tensor:
     """The variance inside each box that eq. 3 of the paper drives to 0, with the same weights as ``pool``.
 
     Shapes are those of ``pool``; the result is [B,N,E], at least 0.
     """
     # E[x²] - E[x]² cancels badly far from 0; a variance is the same wherever 0 is.
     centred = maps.float() - maps.detach().float().mean((-2, -1), keepdim=True)
-    mean = pool(centred, boxes, whole_pixels)
-    return (pool(centred.square(), boxes, whole_pixels) - mean.square()).clamp(min=0)
+    mean = pool(centred, boxes)
+    return (pool(centred.square(), boxes) - mean.square()).clamp(min=0)
 
 
-def snap(boxes: Tensor) -> Tensor:
-    """Boxes grown to whole pixels: floor of the minimum, ceil of the maximum, at least one pixel."""
-    low, high = boxes[..., :2].floor(), boxes[..., 2:].ceil()
-    return torch.cat([low, torch.maximum(high, low + 1)], -1)
-
-
-def _weights(boxes: Tensor, maps: Tensor, whole_pixels: bool) -> tuple[Tensor, Tensor]:
-    rows, columns = coverage(snap(boxes) if whole_pixels else boxes, maps.shape[-2], maps.shape[-1])
+def _weights(boxes: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = coverage(boxes, maps.shape[-2], maps.shape[-1])
     # Normalised before the product: every sum below is a mean, so a graph in fp16 cannot overflow.
     return rows / rows.sum(-1, keepdim=True), columns / columns.sum(-1, keepdim=True)
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer export``."""
     parser.add_argument("checkpoint", type=Path, help="of a student, such as runs/NAME/checkpoints/best.ckpt")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="the bundle, such as models/NAME")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace the bundle if it exists")
     parser.add_argument("--name", default="", help="of the bundle (default: the folder's)")
     parser.add_argument("--model-version", default="1.0.0", metavar="VERSION", help="default: %(default)s")
     weights = parser.add_mutually_exclusive_group()
@@ -136,10 +136,10 @@ def _print_cost(args: argparse.Namespace, bundle: Bundle) -> None:
     before, after = (
         join(dataset.samples, predict.relabel(predictions, dataset)[0]) for predictions in (trained, written)
     )
-    for metric, values in {
-        "ER": [er(joined).mean_average_precision for joined in (before, after)],
-        "PD": [pd(joined).ap for joined in (before, after)],
-    }.items():
+    costs = {"PD": [pd(joined).ap for joined in (before, after)]}
+    if dataset.labels:
+        costs["ER"] = [er(joined).mean_average_precision for joined in (before, after)]
+    for metric, values in costs.items():
         old, new = (100 * value for value in values)
         print(f"{metric} on {len(dataset.samples)} images of {name} val: {old:.2f} in float32, {new:.2f} in 8 bits")
 

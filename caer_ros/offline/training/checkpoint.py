@@ -35,6 +35,8 @@ class CheckpointCard:
     config: dict[str, Any]
     """The whole ``TrainConfig`` as plain data."""
     labels: tuple[str, ...]
+    known: tuple[str, ...]
+    """Those of the labels that the training data says something about; the others were not taught."""
     label_set: str
     multi_label: bool
     box_kind: BoxKind
@@ -52,6 +54,11 @@ class CheckpointCard:
     """Epochs it has been trained for."""
     metrics: dict[str, float]
     """That epoch's row of metrics.csv."""
+
+    @property
+    def predictable(self) -> tuple[bool, ...]:
+        """Of each label: was it taught?"""
+        return tuple(label in self.known for label in self.labels)
 
 
 def build(
@@ -106,11 +113,13 @@ def card_of(content: dict[str, Any], path: str | Path) -> CheckpointCard:
     if (version := plain.pop("format", None)) != FORMAT:
         raise CheckpointError(f"{path}: format {version}, but this version of caer_ros reads {FORMAT}")
     try:
+        plain.setdefault("known", plain["labels"])  # older cards do not say it
         resize = plain.pop("resize")
         return CheckpointCard(
             **plain
             | {
                 "labels": tuple(plain["labels"]),
+                "known": tuple(plain["known"]),
                 "box_kind": BoxKind[plain["box_kind"].upper()],
                 "resize": Resize(resize["mode"], tuple(resize["size"]), interpolation=resize["interpolation"]),
             }
@@ -126,6 +135,7 @@ def plain_card(card: CheckpointCard) -> dict[str, Any]:
     return plain | {
         "format": FORMAT,
         "labels": list(card.labels),
+        "known": list(card.known),
         "box_kind": card.box_kind.name.lower(),
         "resize": {"mode": resize["mode"], "size": list(resize["size"]), "interpolation": resize["interpolation"]},
     }

@@ -93,6 +93,8 @@ class RecipeConfig:
     """Checkpoints of `caer train`, or .safetensors or .pth files of model.backbone."""
     channels: int = 192
     """C, channels of the common feature space, a multiple of the number of teachers. Not in the paper."""
+    decoder_width: int | None = None
+    """Channels of the residual blocks that reconstruct a teacher's features; null is C. Not in the paper."""
     detach_target: bool = False
     """Stop eq. 7's gradient at the teachers' projection. The paper does not say; false is our choice."""
 
@@ -159,6 +161,10 @@ class TrainConfig:
         for name, value, lowest in (
             ("data.batch", self.data.batch, 1),
             ("data.workers", self.data.workers, 0),
+            ("model.head_width", self.model.head_width, 1),
+            ("model.head_blocks", self.model.head_blocks, 1),
+            ("recipe.channels", self.recipe.channels, 1),
+            ("recipe.decoder_width", 1 if self.recipe.decoder_width is None else self.recipe.decoder_width, 1),
             ("trainer.epochs", self.trainer.epochs, 1),
             ("trainer.seed", self.trainer.seed, 0),
             ("trainer.checkpoint_steps", self.trainer.checkpoint_steps, 0),
@@ -166,9 +172,9 @@ class TrainConfig:
             ("optimiser.warmup_epochs", self.optimiser.warmup_epochs, 0),
             ("optimiser.clip", self.optimiser.clip, 0),
         ):
-            if value < lowest:
+            if not value >= lowest:  # NaN is not, either
                 raise ConfigError(f"{name}: {value}, expected {lowest} or more")
-        if self.optimiser.learning_rate <= 0:
+        if not self.optimiser.learning_rate > 0:
             raise ConfigError(f"optimiser.learning_rate: {self.optimiser.learning_rate}, expected more than 0")
         if any(length < 32 or length % 32 for length in self.data.size):
             raise ConfigError(f"data.size: {list(self.data.size)}, expected multiples of 32")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import os
 import platform
 import subprocess
@@ -14,7 +15,7 @@ from datetime import datetime, timezone
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
@@ -35,7 +36,7 @@ class Folder:
     """Paths and files of one run. Only the first of several processes writes.
 
     Raises:
-        ConfigError: the folder holds another run, or something else.
+        ConfigError: the folder holds another run, something else, or a run without the checkpoint to go on from.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -54,18 +55,27 @@ class Folder:
                     f"{self.path} holds a run of another configuration ({'; '.join(changed)}): choose another "
                     "--output, or delete that folder"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            # A kill between the first best.ckpt and the first last.ckpt leaves one row.
+            if not self.last.exists() and len(self.rows()) > 1:
+                raise ConfigError(
+                    f"{self.path}: metrics.csv knows finished epochs, but checkpoints/last.ckpt is gone, so the run "
+                    "cannot go on; use best.ckpt, or delete the folder to train anew"
+                )
+        elif self.path.exists() and (not self.path.is_dir() or {*self.path.iterdir()} - {_part(self.config)}):
             raise ConfigError(f"{self.path} is there already, and is no training run: choose another --output")
 
     def create(self, config: TrainConfig) -> None:
         """Make the folder, and write down what is run, with what."""
-        self.last.parent.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(configuration.dump(config), encoding="utf-8")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with _replacing(self.config) as file:  # first: it is what makes the folder a run
+            file.write(configuration.dump(config))
+        self.last.parent.mkdir(exist_ok=True)
         starts = json.loads(self.environment.read_text(encoding="utf-8")) if self.environment.exists() else []
-        self.environment.write_text(json.dumps([*starts, environment(config)], indent=2) + "\n", encoding="utf-8")
+        with _replacing(self.environment) as file:
+            file.write(json.dumps([*starts, environment(config)], indent=2) + "\n")
 
-    def rows(self, before: int) -> list[Row]:
-        """The rows of metrics.csv of the epochs before one, when a run goes on there."""
+    def rows(self, before: float = math.inf) -> list[Row]:
+        """The rows of metrics.csv, or those of the epochs before one, when a run goes on there."""
         if not self.metrics.exists():
             return []
         with self.metrics.open(newline="", encoding="utf-8") as file:
@@ -75,12 +85,10 @@ class Folder:
     def write_rows(self, rows: list[Row]) -> None:
         """Write metrics.csv anew."""
         names = list(dict.fromkeys(name for row in rows for name in row))
-        part = self.metrics.with_name(".metrics.csv.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with _replacing(self.metrics) as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(rows)
-        part.replace(self.metrics)
 
     @contextmanager
     def logging(self) -> Iterator[None]:
@@ -97,6 +105,19 @@ class Folder:
             log.removeHandler(handler)
             log.setLevel(level)
             handler.close()
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """Write a file such that, whatever happens, ``path`` is the old one or the whole new one."""
+    part = _part(path)
+    with part.open("w", newline="", encoding="utf-8") as file:
+        yield file
+    part.replace(path)
 
 
 def environment(config: TrainConfig) -> dict[str, Any]:

@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 
 
 class Means:
-    """Running means of losses, each weighted by how many persons or images it was the mean of.
+    """Running means of losses, each weighted by how many persons or entries it was the mean of.
 
     So they do not depend on how images fell into batches, nor batches to processes.
     """
@@ -37,8 +37,11 @@ class Means:
             self._sums[name] = self._sums[name] + pair if name in self._sums else pair
 
     def result(self, fabric: Fabric) -> dict[str, float]:
-        """The means over all processes, and their "total"."""
-        means = {name: total / max(number, 1) for name, (total, number) in self.sums(fabric).items()}
+        """The means over all processes, and their "total"; the summands "name.0", "name.1", ... are added up."""
+        means: dict[str, float] = {}
+        for summand, (total, number) in self.sums(fabric).items():
+            name = summand.partition(".")[0]
+            means[name] = means.get(name, 0.0) + total / max(number, 1)
         return {"total": sum(means.values()), **means}
 
     def sums(self, fabric: Fabric) -> dict[str, list[float]]:

@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from caer_ros import __version__
+from caer_ros.offline import losses
 from caer_ros.offline.sample import DatasetError
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training import config as configuration
+from caer_ros.offline.training.config import ConfigError
 from caer_ros.offline.training.data import Batch, Examples, TrainOrder, ValidationOrder, loader, mixed, resize_rule
 from caer_ros.offline.training.folder import Folder, Row, commit
 from caer_ros.offline.training.measures import Means, Outcomes
@@ -85,7 +88,7 @@ def train(config: TrainConfig, data: tuple[Dataset, Dataset] | None = None) -> R
         data: training and validation split, instead of those that ``config.data`` names.
 
     Raises:
-        ConfigError: fields that contradict each other, the data or the folder.
+        ConfigError: fields that contradict each other, the data or the folder; a folder whose run cannot go on.
         DatasetError: data that cannot be read.
         BackboneError, CheckpointError: weights or teachers that cannot be had or do not fit.
         TrainingError: the loss is no number, or a worker process died.
@@ -132,6 +135,8 @@ class _Run:
         self.val_batches = loader(val_examples, val_order, config.data.workers, pin)
 
         saved = checkpoint.load(folder.last) if folder.last.exists() else None
+        if saved is not None:
+            self._check_same_data(checkpoint.card_of(saved, folder.last))
         torch.manual_seed(seed)
         self.task = build(config, len(self.train_set.labels), self.train_set.multi_label, initialise=saved is None)
         if config.trainer.sync_batchnorm and processes > 1:
@@ -208,7 +213,7 @@ class _Run:
             self.optimiser.zero_grad()
             self.fabric.backward(self._total(parts))
             if config.optimiser.clip:
-                self.fabric.clip_gradients(self.model, self.optimiser, max_norm=config.optimiser.clip)
+                self.fabric.clip_gradients(self.model, self.optimiser, config.optimiser.clip, error_if_nonfinite=False)
             self.optimiser.step()
             progress.means.add(parts)
             progress.batch += 1
@@ -235,7 +240,7 @@ class _Run:
             everywhere = self.fabric.all_reduce(numbers.clone(), reduce_op="sum")
             assert isinstance(everywhere, Tensor)
             values = values * numbers.clamp(min=1) * self.fabric.world_size / everywhere.clamp(min=1)
-        return values.sum()
+        return losses.total_loss(*values)
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -266,6 +271,10 @@ class _Run:
         if not self.fabric.is_global_zero:
             return
         state = {name: value for name, value in self.task.state_dict().items() if not name.startswith("teachers.")}
+        # Within an epoch nobody has looked at the losses yet. The weights are a step ahead of them.
+        sound = all(math.isfinite(value) for value, _ in sums.values())
+        if progress.batch and not (sound and all(value.isfinite().all() for value in state.values())):
+            return
         content = self._trained() | {
             "state_dict": state,
             "optimizer_states": [self.optimiser.state_dict()],
@@ -279,6 +288,20 @@ class _Run:
             },
         }
         checkpoint.save(content, self.folder.last)
+
+    def _check_same_data(self, card: checkpoint.CheckpointCard) -> None:
+        labels = ", ".join(self.train_set.labels)
+        for what, before, now in (("data", card.data, self._seen()), ("labels", ", ".join(card.labels), labels)):
+            if before != now:
+                raise ConfigError(
+                    f"{self.folder.path} holds a run on other {what} ({before} -> {now}): choose another --output, or "
+                    "delete that folder"
+                )
+
+    def _seen(self) -> str:
+        """What it learns from, for a person to read."""
+        data = self.train_set
+        return f"{data.name}, {data.split}: {len(data.samples)} images, {sum(map(len, data.samples))} persons"
 
     def _restore(self, saved: dict[str, Any]) -> None:
         missing, left = self.task.load_state_dict(saved["state_dict"], strict=False)
@@ -294,7 +317,6 @@ class _Run:
     def _trained(self) -> dict[str, Any]:
         """A checkpoint's content for those who use the network: its weights and its card."""
         train_set, config = self.train_set, self.config
-        persons = sum(map(len, train_set.samples))
         recipe = config.recipe
         return {
             "state_dict": {checkpoint.PREFIX + name: value for name, value in self.task.network.state_dict().items()},
@@ -303,13 +325,14 @@ class _Run:
                     task=config.task,
                     config=configuration.to_dict(config),
                     labels=train_set.labels,
+                    known=known_labels(train_set),
                     label_set=train_set.label_set,
                     multi_label=train_set.multi_label,
                     box_kind=train_set.samples[0].box_kind,
                     resize=resize_rule(config.data),
                     version=__version__,
                     commit=commit(),
-                    data=f"{train_set.name}, {train_set.split}: {len(train_set.samples)} images, {persons} persons",
+                    data=self._seen(),
                     recipe=recipe.name + (f" of {len(recipe.teachers)} teachers" if recipe.name == "ka" else ""),
                     epoch=self.progress.epoch,
                     metrics=self.progress.row,
@@ -339,6 +362,12 @@ def _load(config: TrainConfig) -> tuple[Dataset, Dataset]:
         datasets.load(config.data.name, root, split) for split in (config.data.train, config.data.val)
     )
     return train_set, val_set
+
+
+def known_labels(dataset: Dataset) -> tuple[str, ...]:
+    """The labels that at least one person was annotated for, with yes or no; nothing is learned about the others."""
+    known = ~np.isnan(np.concatenate([sample.emotions for sample in dataset.samples])).all(axis=0)
+    return tuple(label for label, annotated in zip(dataset.labels, known, strict=True) if annotated)
 
 
 def _check_alike(train_set: Dataset, val_set: Dataset) -> None:

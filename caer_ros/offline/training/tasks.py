@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, of RGB in 0..1."""
-GAMMA = 0.1
-"""Of eq. 6."""
 
 
 class Loss(NamedTuple):
-    """One part of eq. 9, as its value over a batch and over how many persons or images that is the mean."""
+    """One part of eq. 9, as its value over a batch and over how many persons or entries that is the mean."""
 
     value: Tensor
     number: Tensor
@@ -40,7 +38,7 @@ class Step(NamedTuple):
     """What a task makes of a batch."""
 
     losses: dict[str, Loss]
-    """Their plain sum is eq. 9."""
+    """Their plain sum is eq. 9. "reconstruction.0" is the first teacher's summand of "reconstruction"."""
     logits: Tensor
     """[P,E] of the P persons of the batch; [0,E] where the task has no emotions."""
     targets: Tensor
@@ -80,7 +78,7 @@ class StudentTask(Task):
         self.amalgamation = None
         if self.teachers:
             self.amalgamation = Amalgamation(
-                student.channels, self.teachers.channels, recipe.channels, recipe.detach_target
+                student.channels, self.teachers.channels, recipe.channels, recipe.detach_target, recipe.decoder_width
             )
 
     def forward(self, batch: Batch) -> Step:
@@ -99,9 +97,11 @@ class StudentTask(Task):
         if self.teachers and self.amalgamation:
             features = self.teachers(images)
             projection = self.amalgamation(output.features, features)
-            number = torch.tensor(len(images), device=images.device)
-            parts["feature"] = Loss(feature_loss(projection.teachers, projection.student), number)
-            parts["reconstruction"] = Loss(reconstruction_loss(features, projection.reconstructions), number)
+            loss = feature_loss(projection.teachers, projection.student)
+            parts["feature"] = Loss(loss, _positive(projection.teachers))
+            for index, (taught, rebuilt) in enumerate(zip(features, projection.reconstructions, strict=True)):
+                loss = reconstruction_loss([taught], [rebuilt])
+                parts[f"reconstruction.{index}"] = Loss(loss, _positive(taught))
         return Step(parts, logits, targets)
 
 
@@ -131,11 +131,12 @@ class DetectorTask(Task):
 
 
 def detection_losses(heatmap: Tensor, sizes: Tensor, batch: Batch) -> dict[str, Loss]:
-    """Eq. 6 in its two parts: the focal loss, and the weighted size loss at the true centres."""
+    """Eq. 6 in its two summands: the focal loss, and the weighted size loss at the true centres."""
     present = batch.present
     focal = losses.focal_loss(heatmap, batch.heatmap, batch.ignore)
     size = losses.size_loss(centre.read(sizes, batch.centres)[present], batch.sizes[present])
-    return {"heatmap": Loss(focal, (batch.heatmap == 1).sum()), "size": Loss(GAMMA * size, present.sum())}
+    focal, size = losses.detection_loss(focal, size)
+    return {"heatmap": Loss(focal, (batch.heatmap == 1).sum()), "size": Loss(size, present.sum())}
 
 
 def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool = True) -> Task:
@@ -178,3 +179,8 @@ def load_teacher(path: str, backbone: str) -> Backbone:
 
 def _known(targets: Tensor) -> Tensor:
     return (~targets.isnan()).any(1).sum()
+
+
+def _positive(features: Tensor) -> Tensor:
+    """N_mask of eq. 7 and 8."""
+    return (features > 0).sum()

@@ -33,7 +33,6 @@ def test_a_hand_computed_mean():
     assert pooling.pool(values, box).item() == pytest.approx(expected)
     mean_of_squares = (1 * 1 + 0.125 * 4 + 0.25 * 9) / (1.5 * 1.25)
     assert pooling.variance(values, box).item() == pytest.approx(mean_of_squares - expected**2)
-    assert pooling.pool(values, box, whole_pixels=True).item() == pytest.approx(1.5)
 
 
 def test_coverage_says_how_much_of_each_row_and_column():
@@ -61,13 +60,13 @@ def test_the_mean_is_the_integral_over_a_fine_grid(box):
             np.testing.assert_allclose(pooled, values[0, :, row, column], atol=1e-5)
 
 
-@given(boxes(), st.floats(-50, 50, width=32), st.booleans())
+@given(boxes(), st.floats(-50, 50, width=32))
 @settings(max_examples=60, deadline=None)
-def test_a_constant_map_gives_the_constant_and_no_variance(box, constant, whole):
+def test_a_constant_map_gives_the_constant_and_no_variance(box, constant):
     values = torch.full((1, 1, HEIGHT, WIDTH), constant)
     box = torch.tensor([[box]])
-    assert pooling.pool(values, box, whole).item() == pytest.approx(constant, rel=1e-5)
-    assert 0 <= pooling.variance(values, box, whole).item() < 1e-6
+    assert pooling.pool(values, box).item() == pytest.approx(constant, rel=1e-5)
+    assert 0 <= pooling.variance(values, box).item() < 1e-6
 
 
 @given(st.lists(boxes(), max_size=5))
@@ -94,14 +93,8 @@ def test_a_box_beyond_the_map_is_cut_off():
 )
 def test_a_box_without_area_reads_one_pixel(box, row, column):
     values = maps(1, 2, HEIGHT, WIDTH)
-    for whole in (False, True):
-        pooled = pooling.pool(values, torch.tensor([[box]], dtype=torch.float32), whole)[0, 0]
-        np.testing.assert_allclose(pooled, values[0, :, row, column], rtol=1e-3, atol=1e-3)
-
-
-def test_whole_pixels():
-    grown = pooling.snap(torch.tensor([[1.2, 1.0, 1.3, 3.0], [2.0, 2.0, 2.0, 2.5], [0.9, 0.0, 2.1, 4.0]]))
-    np.testing.assert_array_equal(grown, [[1, 1, 2, 3], [2, 2, 3, 3], [0, 0, 3, 4]])
+    pooled = pooling.pool(values, torch.tensor([[box]], dtype=torch.float32))[0, 0]
+    np.testing.assert_allclose(pooled, values[0, :, row, column], rtol=1e-3, atol=1e-3)
 
 
 def test_gradients_reach_the_map_and_the_box():

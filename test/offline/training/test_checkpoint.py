@@ -26,6 +26,7 @@ def content(config: TrainConfig) -> dict[str, Any]:
         task="student",
         config=configuration.to_dict(config),
         labels=("a", "b"),
+        known=("b",),
         label_set="letters",
         multi_label=True,
         box_kind=BoxKind.HEAD,
@@ -57,6 +58,13 @@ def test_a_network_comes_back_with_its_card(content: dict[str, Any], tmp_path: P
         assert torch.equal(value, content["state_dict"][checkpoint.PREFIX + name])
     assert checkpoint.plain_card(card) == content["caer"]
     assert (card.labels, card.box_kind, card.resize) == (("a", "b"), BoxKind.HEAD, Resize("letterbox", (64, 96)))
+    assert (card.known, card.predictable) == (("b",), (False, True))
+
+
+def test_an_older_card_knows_all_labels(content: dict[str, Any]) -> None:
+    del content["caer"]["known"]
+    card = checkpoint.card_of(content, "x.ckpt")
+    assert (card.known, card.predictable) == (("a", "b"), (True, True))
 
 
 def test_files_that_are_none_of_ours(tmp_path: Path) -> None:

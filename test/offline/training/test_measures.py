@@ -36,6 +36,15 @@ def test_an_empty_images_heatmap_counts() -> None:
     assert means.result(ALONE)["heatmap"] == pytest.approx((4 * 2 + 1) / 2)
 
 
+def test_summands_have_numbers_of_their_own_and_are_added_up() -> None:
+    means = Means()
+    for values, numbers in (((1.0, 5.0), (1, 2)), ((3.0, 8.0), (3, 1))):
+        parts = (Loss(torch.tensor(value), torch.tensor(number)) for value, number in zip(values, numbers, strict=True))
+        means.add({f"reconstruction.{index}": part for index, part in enumerate(parts)})
+    expected = pytest.approx((1 + 9) / 4 + (10 + 8) / 3)
+    assert means.result(ALONE) == {"total": expected, "reconstruction": expected}
+
+
 def test_means_go_on_after_a_restart() -> None:
     whole, first, second = Means(), Means(), Means()
     for index in range(6):

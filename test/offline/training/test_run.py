@@ -95,6 +95,17 @@ def test_what_a_run_leaves(config: TrainConfig) -> None:
     assert list((result.folder / "tensorboard").glob("events.*"))
 
 
+def test_labels_that_nobody_was_annotated_for_are_not_known(own_colours: TrainConfig) -> None:
+    file = Path(own_colours.data.root) / "train.json"
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"]:
+        annotation["emotions"] = {"red": 0.4, "blue": 0.6}
+    file.write_text(json.dumps(content))
+    _, card = checkpoint.load_network(train(changed(own_colours, trainer={"epochs": 1})).best)
+    assert card.labels == ("red", "green", "blue")
+    assert card.known == ("red", "blue")
+
+
 def test_a_teacher_then_students_by_each_recipe(config: TrainConfig, tmp_path: Path) -> None:
     teacher = train(replace(config, task="classifier", output=str(tmp_path / "teacher")))
     table = [float(row["val/f1"]) for row in rows(teacher)]
@@ -118,11 +129,11 @@ class Stopped(Exception):
 def stop_at(call: int, function: Callable[..., object], after: bool = False) -> Callable[..., object]:
     calls = iter(range(1, 1000))
 
-    def wrapped(*args: object) -> object:
+    def wrapped(*args: object, **options: object) -> object:
         number = next(calls)
         if number == call and not after:
             raise Stopped
-        result = function(*args)
+        result = function(*args, **options)
         if number == call:
             raise Stopped
         return result
@@ -218,6 +229,50 @@ def test_a_finished_run_is_reported_and_a_longer_one_goes_on(config: TrainConfig
     assert len(rows(longer)) == 2
 
 
+def test_a_run_whose_last_checkpoint_is_gone_is_not_trained_again(config: TrainConfig) -> None:
+    result = train(config)
+    result.last.unlink()
+    before = result.best.read_bytes()
+    with pytest.raises(ConfigError, match=r"last.ckpt is gone, so the run cannot go on; use best.ckpt, or delete"):
+        train(config)
+    assert result.best.read_bytes() == before
+
+
+def test_a_run_does_not_go_on_with_other_data(own_colours: TrainConfig) -> None:
+    config = changed(own_colours, trainer={"epochs": 1})
+    train(config)
+    files = [Path(config.data.root, f"{split}.json") for split in ("train", "val")]
+    for path in files:
+        content = json.loads(path.read_text())
+        content["info"]["labels"].reverse()
+        path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"on other labels \(red, green, blue -> blue, green, red\)"):
+        train(config)
+    content = json.loads(files[0].read_text())
+    content["annotations"].pop()
+    files[0].write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"on other data \(own, train: 9 images, 12 persons -> .* 11 persons\)"):
+        train(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "after"),
+    [("mkdir", 1, True), ("replace", 1, False), ("replace", 1, True), ("mkdir", 2, True), ("replace", 2, False)],
+)
+def test_a_kill_while_the_folder_is_made_does_no_harm(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, name: str, call: int, after: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, name, stop_at(call, getattr(Path, name), after))
+        with pytest.raises(Stopped):
+            run.Folder(config).create(config)
+    folder = run.Folder(config)
+    folder.create(config)
+    assert configuration.read(str(folder.config)) == config
+    assert len(json.loads(folder.environment.read_text())) == 1
+    assert not list(folder.path.glob(".*"))
+
+
 def test_a_folder_of_something_else_is_left_alone(config: TrainConfig, tmp_path: Path) -> None:
     train(changed(config, trainer={"epochs": 1}))
     with pytest.raises(ConfigError, match=r"another configuration \(data.batch: 4 -> 5\): choose another --output"):
@@ -255,11 +310,13 @@ def test_a_worker_that_dies_is_an_error(config: TrainConfig, monkeypatch: pytest
 def test_a_loss_that_is_no_number_ends_the_run_before_its_checkpoint(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Neither with clipped gradients, nor with checkpoints within its epochs."""
+    config = changed(config, optimiser={"clip": 1.0})
     train(changed(config, trainer={"epochs": 1}))
     before = checkpoint.load(Path(config.output, "checkpoints", "last.ckpt"))
     monkeypatch.setattr(run, "learning_rate", lambda *_: float("nan"))
     with pytest.raises(TrainingError, match=r"the loss is no number in epoch 2; .* Lower optimiser.learning_rate"):
-        train(config)
+        train(changed(config, trainer={"checkpoint_steps": 1}))
     assert_same(checkpoint.load(Path(config.output, "checkpoints", "last.ckpt")), before)
 
 

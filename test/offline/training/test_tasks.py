@@ -13,6 +13,8 @@ from caer_ros.offline.training.data import Batch, Examples, collate
 from caer_ros.offline.training.run import _Run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from caer_ros.offline.training.config import TrainConfig
 
 
@@ -101,7 +103,9 @@ def test_a_batch_without_persons_can_be_learnt_from(config: TrainConfig, batch: 
     assert all(torch.isfinite(parameter.grad).all() for parameter in task.parameters())
 
 
-def test_teachers_teach_and_do_not_move(config: TrainConfig, batch: Batch, tmp_path) -> None:
+@pytest.fixture
+def amalgamating(config: TrainConfig, tmp_path: Path) -> TrainConfig:
+    """The same with two teachers: a classifier's and a detector's backbone."""
     paths = []
     for task in ("classifier", "detector"):
         teacher = checkpoint.build(task, config.model, 3)
@@ -109,6 +113,7 @@ def test_teachers_teach_and_do_not_move(config: TrainConfig, batch: Batch, tmp_p
         card = checkpoint.CheckpointCard(
             task,
             {"model": vars(config.model)},
+            ("a", "b", "c"),
             ("a", "b", "c"),
             "abc",
             False,
@@ -123,16 +128,25 @@ def test_teachers_teach_and_do_not_move(config: TrainConfig, batch: Batch, tmp_p
         )
         entries = {checkpoint.PREFIX + name: value for name, value in teacher.state_dict().items()}
         checkpoint.save({"state_dict": entries, "caer": checkpoint.plain_card(card)}, tmp_path / f"{task}.ckpt")
-    task = build(replace(config, recipe=replace(config.recipe, name="ka", teachers=tuple(paths))))
+    return replace(config, recipe=replace(config.recipe, name="ka", teachers=tuple(paths)))
+
+
+def test_teachers_teach_and_do_not_move(amalgamating: TrainConfig, batch: Batch) -> None:
+    task = build(amalgamating)
     before = {name: value.clone() for name, value in task.state_dict().items()}
     optimiser = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], 0.1)
     step = task.train()(batch)
     sum(loss.value for loss in step.losses.values()).backward()
     optimiser.step()
-    assert {"feature", "reconstruction"} < step.losses.keys()
+    assert {"feature", "reconstruction.0", "reconstruction.1"} < step.losses.keys()
     moved = {name.split(".")[0] for name, value in task.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"network", "amalgamation"}
     assert all(parameter.grad is None for parameter in task.teachers.parameters())
+
+
+def test_the_decoders_are_as_wide_as_asked(amalgamating: TrainConfig) -> None:
+    task = build(replace(amalgamating, recipe=replace(amalgamating.recipe, decoder_width=6)))
+    assert [decoder[0].out_channels for decoder in task.amalgamation.decoders] == [6, 6]
 
 
 def test_fine_tuning_begins_with_the_teachers_backbone(config: TrainConfig, tmp_path) -> None:
@@ -161,8 +175,10 @@ def test_a_classifier_and_a_detector(config: TrainConfig, batch: Batch) -> None:
     )
 
 
-def test_processes_with_more_persons_count_more(config: TrainConfig, batch: Batch) -> None:
+@pytest.mark.parametrize("recipe", ["config", "amalgamating"])
+def test_processes_with_more_persons_count_more(recipe: str, batch: Batch, request: pytest.FixtureRequest) -> None:
     """The mean of the gradients of two halves is the gradient of the whole batch, whoever stands where."""
+    config = request.getfixturevalue(recipe)
 
     class TwoProcesses:
         world_size = 2
@@ -179,7 +195,7 @@ def test_processes_with_more_persons_count_more(config: TrainConfig, batch: Batc
         run.fabric = fabric
         task.zero_grad()
         run._total(task(part).losses).backward()
-        return torch.cat([parameter.grad.flatten() for parameter in task.parameters()])
+        return torch.cat([parameter.grad.flatten() for parameter in task.parameters() if parameter.requires_grad])
 
     task = build(config).eval()
     whole_numbers = torch.stack([loss.number for loss in task(batch).losses.values()]).float()
