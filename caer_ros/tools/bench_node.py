@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.tools.arguments import positive
+from caer_ros.arguments import positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.tools.arguments import whole
+from caer_ros.arguments import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

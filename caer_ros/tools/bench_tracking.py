@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.tools.arguments import positive, whole
+from caer_ros.arguments import positive, whole
 
 if TYPE_CHECKING:
     import argparse

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caer_ros.arguments import positive
 from caer_ros.tools import domain
-from caer_ros.tools.arguments import positive
 from caer_ros.tools.performance import TRUTH, DemoError, Scenario, perform
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caer_ros.arguments import positive, size
 from caer_ros.sources import Bag, open_source
 from caer_ros.tools import fastdds
-from caer_ros.tools.arguments import positive, size
 from caer_ros.tools.ros import ros_node
 from caer_ros.tools.routes import plan
 

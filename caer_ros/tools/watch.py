@@ -12,7 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.tools.arguments import positive, whole
+from caer_ros.arguments import positive, whole
 from caer_ros.tools.ros import ros_node
 
 if TYPE_CHECKING:

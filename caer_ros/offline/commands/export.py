@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caer_ros.arguments import part, whole
+
 if TYPE_CHECKING:
     import argparse
 
@@ -39,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME", "PATH"),
         help="data set for --int8: train tells the ranges, val what it costs",
     )
-    parser.add_argument("--calibration-images", type=_count, default=200, metavar="N", help="default: %(default)s")
+    parser.add_argument("--calibration-images", type=whole, default=200, metavar="N", help="default: %(default)s")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="check on these images (default: the demo's)")
-    parser.add_argument("--max-persons", type=_count, default=100, help="default: %(default)s")
+    parser.add_argument("--max-persons", type=whole, default=100, help="default: %(default)s")
     parser.add_argument(
-        "--person-threshold", type=_part, default=0.3, help="lowest score of a person (default: %(default)s)"
+        "--person-threshold", type=part, default=0.3, help="lowest score of a person (default: %(default)s)"
     )
     parser.add_argument(
-        "--uncertain-threshold", type=_part, default=0.4, help="lowest certain top score (default: %(default)s)"
+        "--uncertain-threshold", type=part, default=0.4, help="lowest certain top score (default: %(default)s)"
     )
     parser.add_argument("--licence", default="LicenseRef-unknown", help="SPDX expression (default: %(default)s)")
     parser.add_argument("--commercial-use", choices=("true", "false", "unknown"), default="unknown")
@@ -138,27 +140,7 @@ def _print_cost(args: argparse.Namespace, bundle: Bundle) -> None:
     )
     costs = {"PD": [pd(joined).ap for joined in (before, after)]}
     if dataset.labels:
-        costs["ER"] = [er(joined).mean_average_precision for joined in (before, after)]
+        costs = {"ER": [er(joined).mean_average_precision for joined in (before, after)]} | costs
     for metric, values in costs.items():
         old, new = (100 * value for value in values)
         print(f"{metric} on {len(dataset.samples)} images of {name} val: {old:.2f} in float32, {new:.2f} in 8 bits")
-
-
-def _count(text: str) -> int:
-    import argparse
-
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
-    return int(text)
-
-
-def _part(text: str) -> float:
-    import argparse
-
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to 1")
-    return value

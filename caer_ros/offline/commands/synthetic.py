@@ -11,6 +11,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caer_ros.arguments import not_negative, part, whole
+
 if TYPE_CHECKING:
     from caer_ros.offline.datasets.synthetic.scenes import Settings
 
@@ -25,18 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--format", choices=FORMATS, help="write a data set of this format")
     what.add_argument("--bag", action="store_true", help="write an mcap bag with a ground-truth topic, and truth.json")
-    parser.add_argument("--images", type=_count, default=1000, metavar="N", help="of all splits (default: 1000)")
-    parser.add_argument("--seed", type=_count, default=0, metavar="S", help="0 or more (default: 0)")
+    parser.add_argument("--images", type=whole, default=1000, metavar="N", help="of all splits (default: 1000)")
+    parser.add_argument("--seed", type=not_negative, default=0, metavar="S", help="0 or more (default: 0)")
     parser.add_argument("--size", type=_size, default=(320, 240), metavar="WxH", help="pixels (default: 320x240)")
     for dial, default in (("face", 0.8), ("posture", 0.5), ("scene", 0.7)):
         parser.add_argument(
-            f"--{dial}", type=_part, default=default, metavar="0..1", help=f"what it tells (default: {default})"
+            f"--{dial}", type=part, default=default, metavar="0..1", help=f"what it tells (default: {default})"
         )
-    parser.add_argument("--hidden", type=_part, default=0.25, metavar="0..1", help="faces turned away (default: 0.25)")
-    parser.add_argument("--processes", type=_count, default=2, metavar="N", help="that draw (default: 2)")
-    parser.add_argument("--rate", type=_count, default=10, metavar="HZ", help="of a bag's camera (default: 10)")
+    parser.add_argument("--hidden", type=part, default=0.25, metavar="0..1", help="faces turned away (default: 0.25)")
+    parser.add_argument("--processes", type=whole, default=2, metavar="N", help="that draw (default: 2)")
+    parser.add_argument("--rate", type=whole, default=10, metavar="HZ", help="of a bag's camera (default: 10)")
     parser.add_argument(
-        "--scenes", type=_count, default=1, metavar="N", help="of a bag, one after the other (default: 1)"
+        "--scenes", type=whole, default=1, metavar="N", help="of a bag, one after the other (default: 1)"
     )
 
 
@@ -48,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
     dials = cues.Dials(args.face, args.posture, args.scene, args.hidden)
     settings = scenes.Settings(dials, width, height)
     if args.bag:
-        made = bags.write(args.out, settings, args.seed, args.images, runs=max(1, args.scenes), rate=max(1, args.rate))
+        made = bags.write(args.out, settings, args.seed, args.images, runs=args.scenes, rate=args.rate)
         print(f"{made.bag}\n{made.truth}")
     else:
         counts = parts(args.images, folders.FORMATS[args.format].splits)
-        folders.write(args.format, args.out, counts, settings, args.seed, max(1, args.processes))
+        folders.write(args.format, args.out, counts, settings, args.seed, args.processes)
         print(f"{args.out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
     print(bound(args.format or "own", settings))
     return 0
@@ -73,22 +75,6 @@ def bound(form: str, settings: Settings) -> str:
     table = cues.EMOTIC_TABLE if form == "emotic" else None
     with_scene, without = (100 * cues.best_ap(settings.dials, sees, table) for sees in (cues.CUES, ("face", "posture")))
     return f"best possible mAP {with_scene:.1f}, from the person alone {without:.1f}"
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
-    return int(text)
-
-
-def _part(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not within 0..1")
-    return value
 
 
 def _size(text: str) -> tuple[int, int]:
