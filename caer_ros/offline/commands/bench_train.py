@@ -10,6 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caer_ros.arguments import not_negative, whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -35,10 +37,12 @@ class BenchError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer bench train``."""
     parser.add_argument("--backbone", default="hrnet_w32", help="of timm (default: %(default)s)")
-    parser.add_argument("--size", type=_whole, default=512, help="side of the input in pixels (default: %(default)s)")
-    parser.add_argument("--batch", type=_whole, default=20, help="images in a step (default: %(default)s)")
-    parser.add_argument("--steps", type=_whole, default=20, help="that are measured (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=4, help="processes that load images (default: %(default)s)")
+    parser.add_argument("--size", type=whole, default=512, help="side of the input in pixels (default: %(default)s)")
+    parser.add_argument("--batch", type=whole, default=20, help="images in a step (default: %(default)s)")
+    parser.add_argument("--steps", type=whole, default=20, help="that are measured (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=not_negative, default=4, help="processes that load images (default: %(default)s)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)")
     parser.add_argument(
         "--precision", choices=("32", "bf16-mixed", "16-mixed"), default="32", help="default: %(default)s"
@@ -70,6 +74,8 @@ def render(folder: Path) -> Path:
 
 def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
     """All three rates; returns the report."""
+    import os
+
     import torch
     from lightning.fabric import Fabric
 
@@ -79,9 +85,10 @@ def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
     from caer_ros.offline.training.tasks import build
 
     accelerator, devices = _device(args.device)
+    workers = min(args.workers, os.cpu_count() or 1)  # as the loader does
     settings = config.TrainConfig(
         output="",
-        data=config.DataConfig(name, str(root), size=(args.size, args.size), batch=args.batch, workers=args.workers),
+        data=config.DataConfig(name, str(root), size=(args.size, args.size), batch=args.batch, workers=workers),
         model=config.ModelConfig(backbone=args.backbone, weights=None),
         trainer=config.TrainerConfig(precision=args.precision, accelerator=accelerator),
     )
@@ -115,7 +122,7 @@ def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
             "size": args.size,
             "batch": args.batch,
             "steps": args.steps,
-            "workers": args.workers,
+            "workers": workers,
             "precision": args.precision,
             "data": name if args.data else "synthetic",
         },
@@ -135,8 +142,8 @@ def measure_rates(
     batch = settings.data.batch
     batches = loading(dataset, settings, steps)
     example = next(batches)
-    # What the workers have loaded in advance costs nothing: use it up.
-    for _ in range(2 * settings.data.workers):
+    in_advance = 2 * settings.data.workers  # batches that cost nothing once the clock runs: use them up
+    for _ in range(in_advance):
         next(batches)
     begin = perf_counter()
     for _ in range(steps):
@@ -154,7 +161,7 @@ def measure_rates(
     alone = batch / median(timed(example) for _ in range(steps))
 
     batches = loading(dataset, settings, steps)
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP + in_advance):
         step(next(batches))
     _synchronise(fabric.device)
     begin = perf_counter()
@@ -263,9 +270,3 @@ def _synchronise(device: torch.device) -> None:
 
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _whole(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
-    return int(text)

@@ -9,16 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caer_ros.arguments import whole
+
 if TYPE_CHECKING:
     import argparse
 
     from caer_ros.offline.metrics.summary import Evaluation
-    from caer_ros.offline.predictions import Predictions
+    from caer_ros.offline.predictions import PredictionHeader, Predictions
     from caer_ros.offline.sample import Dataset
 
 FORMAT = "caer evaluate dataset"
 FORMAT_VERSION = 1
 PREDICTIONS, METRICS, REPORT = "predictions.jsonl", "metrics.json", "report.html"
+SHARED_IMAGES = (
+    "The model or a teacher of it was trained on COCO, and EMOTIC's mscoco images are COCO's: it may have seen some of "
+    "this split."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"write {PREDICTIONS}, {METRICS} and {REPORT}")
     parser.add_argument("--no-images", action="store_true", help="no pictures of people in the report")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N, tensorrt:N (default: %(default)s)")
-    parser.add_argument("--limit", type=_count, metavar="N", help="only so many images, drawn at random, seed 0")
+    parser.add_argument("--limit", type=whole, metavar="N", help="only so many images, drawn at random, seed 0")
     parser.add_argument(
         "--annotations",
         choices=("labels", "any_vote", "majority"),
@@ -38,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what makes a person a positive of a label (default: %(default)s)",
     )
     parser.add_argument(
-        "--intervals", type=_count, default=0, metavar="N", help="bootstrap with N draws (default: none)"
+        "--intervals", type=whole, default=0, metavar="N", help="bootstrap with N draws (default: none)"
     )
     parser.add_argument("--any-box-kind", action="store_true", help="compare boxes of bodies, heads and faces")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -49,12 +55,15 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
+    from caer_ros.offline import predictions as prediction_table
     from caer_ros.offline.datasets import load
     from caer_ros.offline.evaluation import predict, table
     from caer_ros.offline.metrics import summary
 
     dataset = _limited(load(args.name, args.path, args.split), args.limit)
     predictions, mapping = predict.relabel(_predict(args, dataset), dataset)
+    if args.output:  # first of all: they took the time
+        prediction_table.write(args.output / PREDICTIONS, predictions)
     evaluation = summary.evaluate(
         dataset,
         predictions,
@@ -62,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
         replicates=args.intervals,
         any_box_kind=args.any_box_kind,
     )
-    notes = [*([mapping] if mapping else []), *([f"{args.limit} images drawn at random."] if args.limit else [])]
+    notes = [mapping] if mapping else []
+    notes += [f"{args.limit} images drawn at random."] if args.limit else []
+    notes += [SHARED_IMAGES] if dataset.name == "emotic" and "coco" in _provenance(args.model).lower() else []
     evaluation = dataclasses.replace(evaluation, notes=(*notes, *_findings(dataset), *evaluation.notes))
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **evaluation.to_dict()}
     if args.json:
@@ -72,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
         table.show(evaluation, Console())
     if args.output:
-        _write(args, dataset, predictions, evaluation, json.dumps(content, indent=1))
+        _write_report(args, dataset, predictions, evaluation, json.dumps(content, indent=1))
     return 0
 
 
@@ -106,12 +117,37 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
         transient=True,
         disable=not console.is_terminal,
     )
+    ready = partial(_check, args, dataset)
     source = f"{dataset.name} {dataset.split}"
     path = Path(args.model)
     if path.suffix == ".ckpt":
-        return predict.predict_checkpoint(path, dataset.samples, args.device, source, watch=watch)
+        return predict.predict_checkpoint(path, dataset.samples, args.device, source, watch=watch, ready=ready)
     bundle = bundles.read(bundles.find(args.model))
-    return predict.predict_bundle(bundle, dataset.samples, EngineSettings(args.device), source, watch=watch)
+    settings = EngineSettings(args.device)
+    return predict.predict_bundle(bundle, dataset.samples, settings, source, watch=watch, ready=ready)
+
+
+def _check(args: argparse.Namespace, dataset: Dataset, header: PredictionHeader) -> None:
+    """Raise now what would make the predictions useless."""
+    from caer_ros.offline.evaluation import predict
+    from caer_ros.offline.metrics.joined import check
+    from caer_ros.offline.predictions import Predictions
+
+    relabelled, _ = predict.relabel(Predictions(header, ()), dataset)
+    check(dataset.samples, relabelled.header, args.annotations, args.any_box_kind)
+
+
+def _provenance(model: str) -> str:
+    """What a bundle or a checkpoint says about the data and the recipe it comes from."""
+    from caer_ros.perception import bundle as bundles
+
+    if not model.endswith(".ckpt"):
+        provenance = bundles.read(bundles.find(model)).provenance
+        return f"{provenance.data} {provenance.recipe}"
+    from caer_ros.offline.training import checkpoint
+
+    card = checkpoint.card_of(checkpoint.load(model), model)
+    return f"{card.data} {card.recipe} {card.config.get('recipe', '')}"  # the latter names teachers' files
 
 
 def _findings(dataset: Dataset) -> list[str]:
@@ -122,25 +158,14 @@ def _findings(dataset: Dataset) -> list[str]:
     return [f"Left out while loading: {' and '.join(said)} (`caer data check` lists them)."] if said else []
 
 
-def _write(
+def _write_report(
     args: argparse.Namespace, dataset: Dataset, predictions: Predictions, evaluation: Evaluation, metrics: str
 ) -> None:
-    from caer_ros.offline import predictions as prediction_table
     from caer_ros.offline.evaluation import report
     from caer_ros.offline.metrics.joined import join
 
-    args.output.mkdir(parents=True, exist_ok=True)
-    prediction_table.write(args.output / PREDICTIONS, predictions)
     (args.output / METRICS).write_text(metrics + "\n", "utf-8")
     joined = join(dataset.samples, predictions, args.annotations, args.any_box_kind)
     (args.output / REPORT).write_text(report.html(joined, evaluation, pictures=not args.no_images), "utf-8")
     if not args.json:
         print(f"written: {args.output / REPORT}, {METRICS} and {PREDICTIONS} beside it")
-
-
-def _count(text: str) -> int:
-    import argparse
-
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
-    return int(text)

@@ -64,7 +64,6 @@ def _from_csv(root: Path, split: str, findings: Findings) -> dict[str, list[Anno
         raise DatasetError(f"{root}: neither {name} nor {split}_set/; is this AffectNet's folder?")
     persons: dict[str, list[Annotation]] = {}
     left_out = 0
-    folder = ""
     for line, row in _rows(file):
         where = f"{file.name}:{line}"
         expression = number(row["expression"])
@@ -76,9 +75,7 @@ def _from_csv(root: Path, split: str, findings: Findings) -> dict[str, list[Anno
             findings.skipped.append(f"{where}: expression {row['expression']!r}, or a box that is no number")
             continue
         name = row["subDirectory_filePath"].strip()
-        if not persons:
-            folder = next((place for place in IMAGE_FOLDERS if (root / place / name).is_file()), "")
-        persons.setdefault(f"{folder}/{name}".lstrip("/"), []).append(
+        persons.setdefault(name, []).append(
             Annotation(
                 where,
                 (left, top, left + width, top + height),
@@ -88,7 +85,9 @@ def _from_csv(root: Path, split: str, findings: Findings) -> dict[str, list[Anno
         )
     if left_out:
         findings.warnings.append(f"{file}: {left_out} rows are {', '.join(WITHOUT_EMOTION.values())}: left out")
-    return persons
+    # Where the first that is there lies: single pictures may be missing.
+    folder = next((place for name in persons for place in IMAGE_FOLDERS if (root / place / name).is_file()), "")
+    return {f"{folder}/{name}".lstrip("/"): rows for name, rows in persons.items()}
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -113,7 +112,7 @@ def _from_npy(root: Path, split: str, findings: Findings) -> dict[str, list[Anno
             expression, valence, arousal = (
                 _value(folder / "annotations" / f"{image.stem}_{kind}.npy") for kind in ("exp", "val", "aro")
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             findings.skipped.append(f"{image}: annotation missing or broken: {error}")
             continue
         if expression in WITHOUT_EMOTION:
@@ -130,7 +129,7 @@ def _from_npy(root: Path, split: str, findings: Findings) -> dict[str, list[Anno
 
 
 def _value(file: Path) -> float:
-    """The one value of an npy file, a number or the text of one. Raises OSError or ValueError."""
+    """The one value of an npy file, a number or the text of one. Raises OSError, ValueError or EOFError."""
     return float(np.load(file, allow_pickle=False).item())
 
 

@@ -30,14 +30,14 @@ def load(root: Path, split: str) -> Dataset:
         DatasetError: no annotations, no images, or annotations in another form.
     """
     findings = Findings()
-    file = root if root.is_file() else _annotations_file(root, split)
+    file = root if root.is_file() else _annotations_file(root, split, findings)
     images, annotations, content = files.read_coco(file)
     person = next((c["id"] for c in content.get("categories", ()) if c.get("name") == "person"), PERSON)
     found: dict[Any, list[dict[str, Any]]] = {image_id: [] for image_id in images}
     for annotation in annotations:
         if annotation.get("category_id") == person:
             found[annotation["image_id"]].append(annotation)
-    folder = _image_folder(file, next(iter(images.values()))["file_name"]) if images else root
+    folder = _image_folder(file, [image["file_name"] for image in images.values()]) if images else root
     nothing = np.empty(0, np.float32)
     samples = []
     for image_id, persons in found.items():
@@ -53,20 +53,30 @@ def load(root: Path, split: str) -> Dataset:
     return finish("coco", root, split, "coco", (), False, samples, findings)
 
 
-def _annotations_file(root: Path, split: str) -> Path:
+def _annotations_file(root: Path, split: str, findings: Findings) -> Path:
     found = [path for place in ("annotations/", "") for path in sorted(root.glob(f"{place}instances_{split}*.json"))]
     if not found:
         raise DatasetError(f"{root}: no annotations/instances_{split}*.json")
-    return found[-1]  # the newest year
+    *others, newest = found
+    for other in others:
+        findings.warnings.append(f"{other} is not used, because there is {newest}; name a file to read that one")
+    return newest
 
 
-def _image_folder(file: Path, name: str) -> Path:
+def _image_folder(file: Path, names: list[str]) -> Path:
+    """Where the first image that is there lies: single ones may be missing."""
     part = file.stem.removeprefix("instances_")
-    for parent in (file.parent.parent, file.parent):
-        for folder in (parent / part, parent / "images" / part, parent / "images", parent):
-            if (folder / name).is_file():
-                return folder
-    raise DatasetError(f"{file}: its first image {name} is neither in {part}/ nor in images/ beside its folder")
+    folders = [
+        folder
+        for parent in (file.parent.parent, file.parent)
+        for folder in (parent / part, parent / "images" / part, parent / "images", parent)
+    ]
+    folder = next((folder for name in names for folder in folders if (folder / name).is_file()), None)
+    if folder is None:
+        raise DatasetError(
+            f"{file}: none of its images, such as {names[0]}, is in {part}/ or in images/ beside its folder"
+        )
+    return folder
 
 
 def _box(file: Path, annotation: dict[str, Any]) -> tuple[float, float, float, float]:

@@ -129,7 +129,10 @@ def _from_mat(file: Path, split: str, findings: Findings) -> Iterator[tuple[str,
         where = f"{file.name} {split}({number_})"
         try:
             image_id = f"{entry.folder}/{entry.filename}"
-            for order, person in enumerate(np.atleast_1d(entry.person), 1):
+            persons = np.atleast_1d(entry.person)
+            if not len(persons):
+                findings.skipped.append(f"{where} {image_id}: nobody is annotated")
+            for order, person in enumerate(persons, 1):
                 annotation = _person(person, f"{where}.person({order}) {image_id}", findings)
                 if annotation is not None:
                     yield image_id, annotation

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from caer_ros.offline.sample import DatasetError
@@ -13,12 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def open_text(file: Path) -> TextIO:
-    """The file as UTF-8 text, with or without a byte order mark. Raises DatasetError."""
+@contextmanager
+def open_text(file: Path) -> Iterator[TextIO]:
+    """The file as UTF-8 text, with or without a byte order mark.
+
+    Raises:
+        DatasetError: it cannot be opened, or what is read of it is no such text, or no CSV.
+    """
     try:
-        return file.open(encoding="utf-8-sig", newline="")
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            yield text
     except OSError as error:
         raise DatasetError(f"{file}: {error.strerror}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file}: {error}") from error
 
 
 def read_json(file: Path) -> Any:
@@ -59,14 +69,13 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, st
         missing = [column for column in columns if column not in (reader.fieldnames or ())]
         if missing:
             raise DatasetError(f"{file}: no column {', '.join(missing)}; expected are {', '.join(columns)}")
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DatasetError(f"{file}:{reader.line_num}: {error}") from error
+        for row in reader:
+            yield reader.line_num, row
 
 
 def coco_box(annotation: dict[str, Any]) -> tuple[float, float, float, float]:
     """Xyxy of COCO's ``bbox`` [x, y, width, height]. Raises KeyError, TypeError or ValueError where it is none."""
     left, top, width, height = map(float, annotation["bbox"])
+    if not all(map(math.isfinite, (left, top, width, height))):
+        raise ValueError("a number that is not finite")
     return left, top, left + width, top + height

@@ -89,6 +89,11 @@ def load(root: Path, split: str) -> Dataset:
     images, annotations, content = files.read_coco(file)
     if len({image["file_name"] for image in images.values()}) < len(images):
         raise DatasetError(f"{file}: two images have the same file_name")
+    for image in images.values():
+        if not isinstance(image.get("stamp"), int | None):
+            raise DatasetError(
+                f"{file}: {image['file_name']}: stamp is {image['stamp']!r}; a whole number of nanoseconds is expected"
+            )
     scheme = _scheme(file, content)
     if root.is_file():
         images = _of_split(file, images, split, findings)
@@ -101,7 +106,7 @@ def load(root: Path, split: str) -> Dataset:
         try:
             box = files.coco_box(annotation)
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{where}: bbox should be [x, y, width, height]") from error
+            raise DatasetError(f"{where}: bbox should be [x, y, width, height]: {error!r}") from error
         if annotation.get("iscrowd"):
             crowds[image_id].append(box)
         else:
@@ -173,8 +178,11 @@ def _scheme(file: Path, content: dict[str, Any]) -> _Scheme:
             raise DatasetError(f"{file}: info.labels are not those of {name}; remove them, or name the set otherwise")
         labels = list(LABEL_SETS[name])
     elif labels is None:
-        listed = sorted(content.get("categories") or (), key=lambda category: category["id"])
-        categories = {category["id"]: str(category["name"]) for category in listed if category["name"] != "person"}
+        try:
+            listed = sorted(content.get("categories") or (), key=lambda category: category["id"])
+            categories = {category["id"]: str(category["name"]) for category in listed if category["name"] != "person"}
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"{file}: each of categories should have an id and a name ({error!r})") from error
         labels = list(categories.values())
     if not isinstance(labels, list) or not labels or len(set(labels)) < len(labels):
         raise DatasetError(
@@ -192,9 +200,11 @@ def _scheme(file: Path, content: dict[str, Any]) -> _Scheme:
 
 
 def _person(where: str, annotation: dict[str, Any], box: Box, scheme: _Scheme) -> Annotation:
-    chosen = annotation.get("emotions")
-    if chosen is None and annotation.get("category_id") in scheme.categories:
-        chosen = [scheme.categories[annotation["category_id"]]]
+    chosen, category = annotation.get("emotions"), annotation.get("category_id")
+    if isinstance(category, list | dict):
+        raise DatasetError(f"{where}: category_id is {category!r}; the id of one of categories is expected")
+    if chosen is None and category in scheme.categories:
+        chosen = [scheme.categories[category]]
     weight = number(annotation.get("weight", 1.0))
     if not 0 <= weight <= 1:
         raise DatasetError(f"{where}: weight is {annotation['weight']!r}; 0 to 1 is expected")

@@ -6,6 +6,7 @@ import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from caer_ros.offline.datasets.files import open_text
 from caer_ros.offline.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -55,10 +56,8 @@ def by_test_list(images: Collection[str], test: Iterable[str], seed: int = 0) ->
 
 def read_list(file: Path) -> list[str]:
     """Names of images, one a line; empty lines and those that begin with # do not count. Raises DatasetError."""
-    try:
-        lines = file.read_text("utf8").splitlines()
-    except OSError as error:
-        raise DatasetError(f"{file}: {error.strerror}") from error
+    with open_text(file) as text:
+        lines = text.read().splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
     Pair = tuple[Sample, Image]
     Watch = Callable[[Iterable[Pair]], Iterable[Pair]]
+    Ready = Callable[[PredictionHeader], None]
 
 KEPT = 0.01
 """Lowest detection score in a table. Ours: below it COCO's mean precision does not change in the third digit."""
@@ -60,6 +61,7 @@ def predict_bundle(
     source: str = "",
     kept: float = KEPT,
     watch: Watch = iter,
+    ready: Ready | None = None,
 ) -> Predictions:
     """What a bundle says about every sample, in their order.
 
@@ -70,6 +72,7 @@ def predict_bundle(
         source: what the samples are, such as "emotic test".
         kept: lowest detection score that the table shall hold.
         watch: wraps the loop over images, to show progress.
+        ready: called before the first image, with what is known by then; may raise what would make the rest useless.
 
     Raises:
         EngineError: the bundle does not run.
@@ -77,7 +80,7 @@ def predict_bundle(
     """
     settings = settings or EngineSettings()
     model = _WithMaps(bundle, settings) if bundle.kind == "single_shot" else predictor.load(bundle, settings)
-    return _predict(model, samples, source, kept, watch)
+    return _predict(model, samples, source, kept, watch, ready)
 
 
 def predict_checkpoint(
@@ -88,6 +91,7 @@ def predict_checkpoint(
     kept: float = KEPT,
     watch: Watch = iter,
     max_persons: int = CHECKPOINT_PERSONS,
+    ready: Ready | None = None,
 ) -> Predictions:
     """As ``predict_bundle``, of a student that is not exported yet, run by PyTorch.
 
@@ -96,7 +100,7 @@ def predict_checkpoint(
 
     Args:
         path: the file.
-        samples, source, kept, watch: as above.
+        samples, source, kept, watch, ready: as above.
         device: "auto", "cpu" or "cuda:N".
         max_persons: the longest list of persons.
 
@@ -110,7 +114,7 @@ def predict_checkpoint(
     graph, card = export.load_graph(path, max_persons)
     engine = _NetworkEngine(graph.to(_torch_device(device)), path)
     model = _WithMaps(_as_bundle(path, card, graph.max_persons), EngineSettings(), engine)
-    return _predict(model, samples, source, kept, watch)
+    return _predict(model, samples, source, kept, watch, ready)
 
 
 def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, str]:
@@ -118,7 +122,7 @@ def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, st
 
     Returns:
         The table, with NaN for labels that the model has no counterpart of, and a sentence that says what was done;
-        "" where the labels are the same.
+        "" where the labels are the same. Of a set without labels, such as COCO, scores are left without columns.
 
     Raises:
         EvaluationError: no label has a counterpart.
@@ -126,6 +130,10 @@ def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, st
     header = predictions.header
     if header.labels == dataset.labels:
         return predictions, ""
+    if not dataset.labels:
+        header = replace(header, label_set=dataset.label_set, labels=())
+        bare = [replace(image, emotions=image.emotions[:, :0], pooled=None) for image in predictions.images]
+        return Predictions(header, bare), "The set has no emotions: PD only."
     meaning = counterparts(dataset, header)
     missing = [label for label in dataset.labels if label not in meaning]
     if not meaning:
@@ -165,7 +173,12 @@ def counterparts(dataset: Dataset, header: PredictionHeader) -> dict[str, str]:
 
 
 def _predict(
-    model: Predictor | _WithMaps, samples: Sequence[Sample], source: str, kept: float, watch: Watch
+    model: Predictor | _WithMaps,
+    samples: Sequence[Sample],
+    source: str,
+    kept: float,
+    watch: Watch,
+    ready: Ready | None,
 ) -> Predictions:
     bundle = model.bundle
     header = PredictionHeader(
@@ -179,6 +192,8 @@ def _predict(
         max_persons=bundle.max_persons,
         thresholds={"person": bundle.thresholds.person, "uncertain": bundle.thresholds.uncertain, "kept": kept},
     )
+    if ready is not None:
+        ready(header)
     pairs = watch(read_ahead(samples))
     return Predictions(header, tuple(_image(model, sample, image, kept) for sample, image in pairs))
 
@@ -272,8 +287,10 @@ class _WithMaps(SingleShot):
             np.float32,
         )
         logits = pool_numpy(self._maps, sample.boxes * np.tile(to_map, 2))
-        scores = _sigmoid(logits) if self.bundle.score_type == ScoreType.SIGMOID else _softmax(logits)
-        scores[:, ~np.array(self.bundle.predictable)] = np.nan
+        predictable = np.array(self.bundle.predictable)
+        activation = _sigmoid if self.bundle.score_type == ScoreType.SIGMOID else _softmax
+        scores = np.full(logits.shape, np.nan, np.float32)
+        scores[:, predictable] = activation(logits[:, predictable])  # others take no part in a softmax
         return scores
 
 
@@ -282,7 +299,7 @@ def _sigmoid(logits: Array) -> Array:
 
 
 def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
@@ -322,7 +339,7 @@ def _as_bundle(path: Path, card: CheckpointCard, max_persons: int) -> Bundle:
         kind="single_shot",
         label_set=card.label_set,
         labels=card.labels,
-        predictable=(True,) * len(card.labels),
+        predictable=card.predictable,
         score_type=ScoreType.SIGMOID if card.multi_label else ScoreType.SOFTMAX,
         box_kind=card.box_kind,
         max_persons=max_persons,

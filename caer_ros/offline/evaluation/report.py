@@ -114,7 +114,7 @@ def label_ranking(labels: NDArray[np.floating], scores: NDArray[np.floating]) ->
 
 
 def _pictures(joined: Joined) -> list[str]:
-    if not joined.header.max_persons:
+    if not joined.header.max_persons or not joined.header.labels:
         return []
     judged = judge(joined)
     count = min(PICTURES, len(judged) // 2)
@@ -188,6 +188,7 @@ def _figures(evaluation: Evaluation) -> str:
     if detects:
         detection = evaluation.pd
         figures.append((table.percent(detection.ap), "PD", f"COCO AP of persons; AP50 {table.percent(detection.ap50)}"))
+    if detects and evaluation.model.labels:
         floor = f"mAP of persons as found; floor {table.percent(field.chance)}"
         figures.append((table.percent(field.mean_average_precision), "OER", floor))
     if detects and point is not None:

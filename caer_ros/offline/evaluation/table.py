@@ -38,8 +38,13 @@ class Table:
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Summary, classes and breakdowns."""
-    return [summary(evaluation), classes(evaluation), *([breakdowns(evaluation)] if evaluation.breakdowns else [])]
+    """Summary, classes and breakdowns, as far as there is anything in them."""
+    shown = [summary(evaluation)]
+    if evaluation.model.labels:
+        shown.append(classes(evaluation))
+    if evaluation.breakdowns:
+        shown.append(breakdowns(evaluation))
+    return shown
 
 
 def title(evaluation: Evaluation) -> str:
@@ -57,6 +62,7 @@ def summary(evaluation: Evaluation) -> Table:
         *_on_the_field(evaluation),
         *_calibration(evaluation),
         *_controls(evaluation),
+        *_intervals(evaluation),
     ]
     kind = evaluation.model.box_kind.name.lower()
     persons = f"{evaluation.persons:,} persons ({kind} boxes), {evaluation.images:,} images; parts in per cent"
@@ -120,6 +126,8 @@ def percent(part: float) -> str:
 
 def _recognition(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     er, classification = evaluation.er, evaluation.classification
+    if not evaluation.model.labels:
+        return []
     if er is None:
         return [("ER, mAP", "—", "this model gives no scores in annotated boxes")]
     beside = (
@@ -178,7 +186,7 @@ def _detection(pd: PersonDetection) -> str:
 
 
 def _on_the_field(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    if not evaluation.model.max_persons:
+    if not evaluation.model.max_persons or not evaluation.model.labels:
         return []
     field, strict = evaluation.oer, evaluation.oer_strict
     share = f", (OER − chance) / (ER − chance) {percent(evaluation.oer_relative)}" if evaluation.er else ""
@@ -226,7 +234,7 @@ def _controls(evaluation: Evaluation) -> list[tuple[str, str, str]]:
             f"{percent(agreement.one_against_union_chance)}"
         )
         rows.append(("ER of a human", percent(agreement.one_against_union), beside))
-    if affect is not None:
+    if affect is not None and affect.annotated:
         ccc, mae = (" / ".join(_number(value) for value in values) for values in (affect.ccc, affect.mae))
         rows.append(
             ("CCC of V / A / D", ccc, f"MAE {mae}; {affect.persons:,} of {affect.annotated:,} annotated persons")
@@ -243,6 +251,15 @@ def _coverage(coverage: float) -> str:
 def _interval(evaluation: Evaluation, name: str) -> str:
     interval = evaluation.intervals.get(name)
     return f" [{percent(interval.low)}, {percent(interval.high)}]" if interval else ""
+
+
+def _intervals(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """What the intervals beside the values were made of, which is the same for all."""
+    interval = next(iter(evaluation.intervals.values()), None)
+    if interval is None:
+        return []
+    beside = f"of the intervals in brackets, {interval.confidence:.0%}: bootstrap with {interval.replicates:,} draws"
+    return [("independent groups of images", f"{interval.groups:,}", beside)]
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Confidence intervals that resample what is independent: tracks, bags or images, never single frames of a recording.
+"""Confidence intervals that resample what is independent: tracks, recordings or images, never frames of a recording.
 
 Percentile bootstrap (Efron, 1979) over groups of images. A metric becomes a *statistic* of how often each image is
 drawn, so that two models are compared on the same draws.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,7 +113,11 @@ def pd_statistic(joined: Joined, top: int = COCO_TOP) -> Statistic:
 
 
 def image_groups(samples: Sequence[Sample]) -> list[int]:
-    """[I] images that share a track are one group, and so are those they share another with; others stand alone."""
+    """[I] the group of each image, by number.
+
+    Images that share a track are one group, and so are those they share another with. Images of a recording (they have
+    a stamp) without tracks are one, for each folder of their ids. Others stand alone.
+    """
     group = list(range(len(samples)))
 
     def root(index: int) -> int:
@@ -121,8 +126,11 @@ def image_groups(samples: Sequence[Sample]) -> list[int]:
             index = group[index]
         return index
 
-    first_seen: dict[str, int] = {}
+    first_seen: dict[tuple[str, str], int] = {}
     for index, sample in enumerate(samples):
-        for track in filter(None, sample.track_ids):
-            group[root(index)] = root(first_seen.setdefault(track, index))
+        shared = [("track", track) for track in sample.track_ids if track]
+        if not shared and sample.stamp is not None:
+            shared = [("recording", str(PurePosixPath(sample.image_id).parent))]
+        for thing in shared:
+            group[root(index)] = root(first_seen.setdefault(thing, index))
     return [root(index) for index in range(len(samples))]

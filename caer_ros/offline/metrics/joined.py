@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Annotations = Literal["labels", "any_vote", "majority"]
 """What makes a person a positive of a class: its label (0.5 or more of ``Sample.emotions``: on EMOTIC's val and test
-the union of the annotators), one vote at least, or half of the votes."""
+the union of the annotators), one vote at least, or half of the votes. A person whose beliefs sum to 1, as those of
+single labels do, and none of which reaches 0.5, is unknown by "labels": no label was decided on."""
 
 
 class MetricsError(Exception):
@@ -90,10 +91,9 @@ def join(
         any_box_kind: accept predictions whose boxes surround another thing than the annotations' do.
 
     Raises:
-        MetricsError: images missing, unknown or there twice (named), another box kind, size or number of labels.
+        MetricsError: images missing, unknown or there twice (named), another size or number of labels; or as ``check``.
     """
-    if not samples:
-        raise MetricsError("no samples to evaluate")
+    check(samples, predictions.header, annotations, any_box_kind)
     by_id = {image.image_id: image for image in predictions.images}
     sample_ids = {sample.image_id for sample in samples}
     _refuse("twice in the predictions", _repeated(image.image_id for image in predictions.images))
@@ -101,8 +101,30 @@ def join(
     _refuse("not in the predictions", [image_id for image_id in sample_ids if image_id not in by_id])
     _refuse("in the predictions, but not in the samples", by_id.keys() - sample_ids)
     for sample in samples:
-        _check(sample, by_id[sample.image_id], predictions.header, any_box_kind)
+        _check(sample, by_id[sample.image_id], len(predictions.header.labels))
     return _joined(samples, [by_id[sample.image_id] for sample in samples], predictions.header, annotations)
+
+
+def check(
+    samples: Sequence[Sample], header: PredictionHeader, annotations: Annotations = "labels", any_box_kind: bool = False
+) -> None:
+    """What can be said of samples and a model before anything is predicted; arguments as of ``join``.
+
+    Raises:
+        MetricsError: no samples, another box kind, or annotations by votes of a set that has none.
+    """
+    if not samples:
+        raise MetricsError("no samples to evaluate")
+    if annotations != "labels" and all(np.isnan(sample.votes).all() for sample in samples):
+        raise MetricsError(
+            f'annotations "{annotations}": the samples hold no single votes of annotators; take "labels"'
+        )
+    other = next((sample for sample in samples if sample.box_kind != header.box_kind), None)
+    if other is not None and not any_box_kind:
+        raise MetricsError(
+            f"{other.image_id}: annotated are {other.box_kind.name.lower()} boxes, predicted "
+            f"{header.box_kind.name.lower()} boxes; these are not compared unless that is asked for"
+        )
 
 
 def _joined(
@@ -118,7 +140,11 @@ def _targets(samples: Sequence[Sample], annotations: Annotations) -> Floats:
     else:
         values = np.concatenate([sample.votes for sample in samples])
         least = 0.5 if annotations == "majority" else float(np.finfo(np.float32).tiny)
-    return np.where(np.isnan(values), np.nan, values >= least).astype(np.float64)
+    unknown = np.isnan(values)
+    if annotations == "labels":
+        undecided = np.isclose(np.nansum(values, axis=1), 1, atol=1e-3) & ~(values >= least).any(axis=1)
+        unknown |= undecided[:, None]
+    return np.where(unknown, np.nan, values >= least).astype(np.float64)
 
 
 def _repeated(ids: Iterable[str]) -> list[str]:
@@ -131,8 +157,7 @@ def _refuse(what: str, ids: Iterable[str]) -> None:
         raise MetricsError(f"images {what}: {', '.join(named[:3])}{more}; predict exactly the images to be evaluated")
 
 
-def _check(sample: Sample, image: ImagePrediction, header: PredictionHeader, any_box_kind: bool) -> None:
-    labels = len(header.labels)
+def _check(sample: Sample, image: ImagePrediction, labels: int) -> None:
     if sample.emotions.shape[1] != labels:
         raise MetricsError(f"{sample.image_id}: {sample.emotions.shape[1]} labels annotated, {labels} predicted")
     if image.emotions.shape != (len(image.boxes), labels) or image.scores.shape != image.boxes.shape[:1]:
@@ -144,8 +169,3 @@ def _check(sample: Sample, image: ImagePrediction, header: PredictionHeader, any
         )
     if tuple(image.size) != tuple(sample.size):
         raise MetricsError(f"{sample.image_id}: predicted at size {image.size}, annotated at {sample.size}")
-    if sample.box_kind != header.box_kind and not any_box_kind:
-        raise MetricsError(
-            f"{sample.image_id}: annotated are {sample.box_kind.name.lower()} boxes, predicted "
-            f"{header.box_kind.name.lower()} boxes; these are not compared unless that is asked for"
-        )

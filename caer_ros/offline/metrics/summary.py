@@ -90,7 +90,8 @@ def evaluate(
         annotations: what makes a person a positive, see ``joined.Annotations``.
         threshold, top: of OER: least detection score, most detections of an image.
         replicates: of the bootstrap; 0: no intervals.
-        groups: [I] independent group of each image; None: images that share a track (``intervals.image_groups``).
+        groups: [I] independent group of each image; None: ``intervals.image_groups``. With fewer than two there are no
+            intervals, and a note.
         any_box_kind: accept predictions whose boxes surround another thing than the annotations' do.
         seed: of bootstrap and label shuffle.
 
@@ -108,17 +109,23 @@ def evaluate(
     voted = any(not np.isnan(sample.votes).all() for sample in dataset.samples)
     recognised = er(joined) if pooled else None
     in_the_field = oer(joined, threshold, top)
-    measured = {"oer": oer_statistic(joined, threshold, top), "pd": pd_statistic(joined)} if replicates else {}
+    notes = list(_notes(joined))
+    groups = image_groups(dataset.samples) if groups is None else groups
+    if replicates and len(set(groups)) < 2:
+        replicates = 0
+        notes.append("No intervals: all images are of one track or recording, so there is nothing to draw from.")
+    measured = {"pd": pd_statistic(joined)} if replicates else {}
+    if replicates and dataset.labels:
+        measured["oer"] = oer_statistic(joined, threshold, top)
     if replicates and pooled:
         measured["er"] = er_statistic(joined)
-    groups = image_groups(dataset.samples) if groups is None else groups
     return Evaluation(
         model=header,
         dataset=dataset.name,
         split=dataset.split,
         images=len(joined.samples),
         persons=len(joined.targets),
-        notes=_notes(joined),
+        notes=tuple(notes),
         er=recognised,
         classification=classification(joined) if pooled and not dataset.multi_label else None,
         pd=pd(joined),
@@ -159,7 +166,7 @@ def _notes(joined: Joined) -> tuple[str, ...]:
         notes.append(f"Detections below a score of {joined.kept:g} are not in the predictions: PD is a lower bound.")
     if kinds != [predicted]:
         notes.append(f"Predicted are {predicted} boxes, annotated {' and '.join(kinds)} boxes.")
-    if not joined.has_pooled:
+    if not joined.has_pooled and joined.header.labels:
         notes.append("The predictions hold no scores read in the ground-truth boxes: there is no ER.")
     notes.append("The benet_compat numbers use an inflated IoU and serve only to compare with BENet's.")
     return tuple(notes)

@@ -68,6 +68,45 @@ def test_pictures_are_repeated_into_one_epoch_of_the_length_that_is_needed(pictu
     assert all(batch.images.shape == (5, 3, 64, 64) for batch in batches)
 
 
+def test_what_is_loaded_in_advance_does_not_count(pictures, monkeypatch):
+    """Between the first and the last time that the clock is read for training there are just the steps."""
+    import time
+    from types import SimpleNamespace
+
+    from caer_ros.offline import datasets
+    from caer_ros.offline.training.config import DataConfig, TrainConfig
+
+    events = []
+    settings = TrainConfig("", DataConfig("own", str(pictures), size=(64, 64), batch=1, workers=3))
+    monkeypatch.setattr(bench_train, "loading", lambda *_: iter(lambda: events.append("batch") or "batch", None))
+    monkeypatch.setattr(time, "perf_counter", lambda: events.append("clock") or float(len(events)))
+    fabric = SimpleNamespace(device=torch.device("cpu"))
+    bench_train.measure_rates(datasets.load("own", pictures, "train"), settings, fabric, lambda _: None, 4)
+    *_, in_advance, measured = (part.count("batch") for part in split(events, "clock") if "batch" in part)
+    assert (in_advance, measured) == (bench_train.WARM_UP + 2 * 3, 4)
+
+
+def split(events, at):
+    parts = [[]]
+    for event in events:
+        parts.append([]) if event == at else parts[-1].append(event)
+    return parts
+
+
+def test_no_more_workers_than_cores_are_reported(pictures, monkeypatch):
+    monkeypatch.setattr(bench_train, "measure_rates", lambda *_: dict.fromkeys(("loader", "step", "training"), 1.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert bench_train.measure(arguments(*SMALL, "--workers", "9"), "own", pictures)["settings"]["workers"] == 2
+
+
+def test_workers_are_none_or_more(capsys):
+    assert arguments("--workers", "0").workers == 0
+    for text in ("-1", "two"):
+        with pytest.raises(SystemExit):
+            arguments("--workers", text)
+        assert "must be a whole number, 0 or more" in capsys.readouterr().err
+
+
 def test_too_large_a_batch_is_said_in_a_line(pictures, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -60,6 +60,22 @@ def test_csv_dirt(write):
     assert [line.split(":")[1] for line in dataset.findings.skipped] == ["5", "6", "7", "8"]
 
 
+def test_the_first_picture_may_be_missing(write):
+    root = write([row("a.jpg"), row("b.jpg")], folder="Manually_Annotated_Images")
+    (root / "Manually_Annotated_Images" / "a.jpg").unlink()
+    dataset = load("affectnet", root, "train")
+    assert [sample.image_id for sample in dataset.samples] == ["Manually_Annotated_Images/b.jpg"]
+    assert "Manually_Annotated_Images/a.jpg" in dataset.findings.unreadable[0]
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_list_that_is_no_text(write, header):
+    root = write([row("a.jpg")], header=header)
+    (root / "training.csv").write_bytes((root / "training.csv").read_bytes() + row("b.jpg").encode() + b"\xff\n")
+    with pytest.raises(DatasetError, match=r"training\.csv: .*utf-8"):
+        load("affectnet", root, "train")
+
+
 def write_npy(root, picture, name, text=False, folder="train_set", **values):
     picture(root / folder / "images" / f"{name}.jpg")
     (root / folder / "annotations").mkdir(exist_ok=True)
@@ -74,6 +90,8 @@ def test_npy(tmp_path, picture, text):
     write_npy(tmp_path, picture, "2", text, exp=8, val=-2, aro=-2)
     write_npy(tmp_path, picture, "3", text, exp=12, val=0.0, aro=0.0)
     write_npy(tmp_path, picture, "4", text, exp=1, val=0.0)
+    write_npy(tmp_path, picture, "5", text, exp=1, val=0.0, aro=0.0)
+    (tmp_path / "train_set/annotations/5_exp.npy").write_bytes(b"")  # a copy that was broken off
     dataset = load("affectnet", tmp_path, "train")
     first, second = dataset.samples
     assert AFFECTNET[first.emotions[0].argmax()] == "Anger"
@@ -81,7 +99,7 @@ def test_npy(tmp_path, picture, text):
     np.testing.assert_array_equal(first.boxes, [[0, 0, 80, 60]])
     assert first.image_id == "train_set/images/0.jpg"
     assert np.isnan(second.vad).all()
-    assert len(dataset.findings.skipped) == 2
+    assert len(dataset.findings.skipped) == 3
     assert "1 faces are None" in dataset.findings.warnings[0]
 
 

@@ -59,6 +59,12 @@ def test_wrong_lines(root, line, says):
         load("caer_s", root, "train")
 
 
+def test_a_list_that_is_no_text(root):
+    (root / "CAER-S" / "train.txt").write_bytes(b"Anger/0000.png,Angry,1,1,9,9\n\xff\xfe")
+    with pytest.raises(DatasetError, match=r"train\.txt: .*utf-8"):
+        load("caer_s", root, "train")
+
+
 def test_wrong_folders(root):
     (root / "CAER-S" / "train" / "Joy").mkdir()
     with pytest.raises(DatasetError, match=r"train/Joy: 'Joy' is no label"):

@@ -57,8 +57,19 @@ def test_a_box_without_area_is_counted(write):
 def test_the_newest_year_or_the_file_that_is_named(write):
     root = write([annotation(1)], 2014)
     write([annotation(1), annotation(2)], 2017)
-    assert len(load("coco", root, "val").samples[0]) == 2
+    dataset = load("coco", root, "val")
+    assert len(dataset.samples[0]) == 2
+    (warning,) = dataset.findings.warnings
+    assert "instances_val2014.json is not used, because there is" in warning
     assert len(load("coco", root / "annotations" / "instances_val2014.json", "val").samples[0]) == 1
+
+
+def test_the_first_picture_may_be_missing(write):
+    root = write([annotation(1), annotation(2, image=2)])
+    (root / "val2017" / "000000000001.jpg").unlink()
+    dataset = load("coco", root, "val")
+    assert [sample.image_id for sample in dataset.samples] == ["000000000002.jpg"]
+    assert len(dataset.findings.unreadable) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,6 +78,7 @@ def test_the_newest_year_or_the_file_that_is_named(write):
         ({"image_id": 9}, "annotation 1: no image has the id 9"),
         ({"bbox": [1, 2, 3]}, "annotation 1: bbox should be"),
         ({"bbox": None}, "annotation 1: bbox should be"),
+        ({"bbox": [1, 2, float("inf"), 4]}, "annotation 1: bbox should be"),
     ],
 )
 def test_wrong_annotations(write, change, says):
@@ -81,7 +93,7 @@ def test_what_is_missing_is_said(tmp_path, write):
         load("coco", tmp_path, "test")
     root = write([])
     (root / "val2017").rename(root / "elsewhere")
-    with pytest.raises(DatasetError, match=r"first image 000000000001\.jpg"):
+    with pytest.raises(DatasetError, match=r"none of its images, such as 000000000001\.jpg"):
         load("coco", root, "val")
     (root / "annotations" / "instances_val2017.json").write_text('{"images": [')
     with pytest.raises(DatasetError, match=r"instances_val2017\.json: no valid JSON"):

@@ -182,6 +182,13 @@ def test_dirt_is_counted_and_the_rest_is_used(write):
     assert [line.split(":")[0].rsplit("/")[-1] for line in dataset.findings.unreadable] == ["broken.jpg", "gone.jpg"]
 
 
+def test_an_image_of_nobody_is_counted(write, tmp_path):
+    empty = entry(train_person(), name="empty.jpg") | {"person": np.zeros((0, 0))}
+    dataset = load("emotic", write(train=[entry(train_person()), empty]), "train")
+    assert [sample.image_id for sample in dataset.samples] == [IMAGE]
+    assert dataset.findings.skipped == ["Annotations.mat train(2) mscoco/images/empty.jpg: nobody is annotated"]
+
+
 def write_csv(root, rows, split="train"):
     columns = [
         "Index",

@@ -82,3 +82,12 @@ def test_a_list_may_have_comments(tmp_path):
     assert splits.read_list(tmp_path / "test.txt") == ["a.jpg", "b.jpg"]
     with pytest.raises(DatasetError, match=r"other\.txt"):
         splits.read_list(tmp_path / "other.txt")
+
+
+def test_a_list_of_another_editor(tmp_path):
+    file = tmp_path / "test.txt"
+    file.write_text("a.jpg\nb.jpg\n", "utf-8-sig")  # with a byte order mark
+    assert splits.read_list(file) == ["a.jpg", "b.jpg"]
+    file.write_text("a.jpg\n", "utf-16")
+    with pytest.raises(DatasetError, match=r"test\.txt: .*utf-8"):
+        splits.read_list(file)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny_student import write_checkpoint, write_own
 
 from caer_ros.cli import main
-from caer_ros.offline import predictions
+from caer_ros.offline import datasets, predictions
+from caer_ros.offline.commands.evaluate import SHARED_IMAGES
+from caer_ros.offline.evaluation import predict
+from caer_ros.offline.metrics import summary
+from caer_ros.offline.metrics.joined import MetricsError
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,64 @@ def test_what_goes_wrong_is_said_in_one_line(own, student_bundle, tmp_path, caps
     ):
         assert evaluate(own, *options) == code
         assert says in capsys.readouterr().err
+
+
+def test_what_cannot_be_measured_is_said_before_anything_is_predicted(
+    own, student_bundle, student_checkpoint, tmp_path, capsys, monkeypatch
+):
+    def reached(*_):
+        raise AssertionError("an image was read")
+
+    monkeypatch.setattr(predict, "read_ahead", reached)
+    heads = write_own(tmp_path / "heads", box_kind="head")
+    other = write_checkpoint(tmp_path / "other.ckpt", labels=("a", "b", "c"), label_set="mine")
+    for model in (student_bundle, student_checkpoint):
+        assert evaluate(heads, "--model", model) == 1
+        assert "head boxes, predicted body boxes" in capsys.readouterr().err
+        assert evaluate(own, "--model", model, "--annotations", "majority") == 1
+        assert 'annotations "majority": the samples hold no single votes' in capsys.readouterr().err
+    assert evaluate(own, "--model", other) == 1
+    assert "none of these means a label" in capsys.readouterr().err
+
+
+def test_predictions_outlive_what_fails_later(own, student_checkpoint, tmp_path, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise MetricsError("a metric")
+
+    monkeypatch.setattr(summary, "evaluate", broken)
+    assert evaluate(own, "--model", student_checkpoint, "--output", tmp_path) == 1
+    assert len(predictions.read(tmp_path / "predictions.jsonl").images) == 6
+
+
+def test_a_set_without_emotions(student_checkpoint, tmp_path, capsys):
+    root = write_own(tmp_path / "own")
+    content = json.loads((root / "test.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["category_id"] = 1
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
+    root.rename(tmp_path / "val2017")
+    options = ("--split", "val", "--device", "cpu", "--model", str(student_checkpoint), "--intervals", "5")
+    assert main(["evaluate", "dataset", "coco", str(tmp_path), *options, "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "· The set has no emotions: PD only." in said
+    assert "PD, COCO AP" in said
+    assert "OER" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "noted"),
+    [
+        ("emotic", {"data": "coco, train: 9 images"}, True),
+        ("emotic", {"recipe": "ka of teacher_od_COCO"}, True),
+        ("emotic", {}, False),
+        ("own", {"data": "coco, train: 9 images"}, False),
+    ],
+)
+def test_images_that_a_teacher_has_seen_are_noted(own, tmp_path, capsys, monkeypatch, name, card, noted):
+    monkeypatch.setattr(datasets, "load", lambda *_: replace(datasets.own.load(own, "test"), name=name))
+    assert evaluate(own, "--model", write_checkpoint(tmp_path / "a.ckpt", **card), "--json") == 0
+    assert (SHARED_IMAGES in json.loads(capsys.readouterr().out)["notes"]) == noted
 
 
 def test_heads_are_not_held_against_bodies_unless_asked(student_checkpoint, tmp_path, capsys):

@@ -90,6 +90,22 @@ def test_a_student_that_finds_nobody_still_reads_given_boxes(tmp_path, dataset):
         assert not image.saturated
 
 
+@pytest.mark.parametrize("known", [("calm", "glad"), ("cross",), ()])
+def test_labels_that_were_not_taught_are_nan_and_take_no_part(tmp_path, dataset, known):
+    everything = write_checkpoint(tmp_path / "all.ckpt", multi_label=False)
+    path = write_checkpoint(tmp_path / "best.ckpt", multi_label=False, known=known)
+    taught = np.array([label in known for label in LABELS])
+    results = [predict.predict_checkpoint(p, dataset.samples, "cpu", max_persons=8) for p in (everything, path)]
+    persons = 0
+    for whole, part in zip(*(result.images for result in results), strict=True):
+        for before, scores in ((whole.emotions, part.emotions), (whole.pooled, part.pooled)):
+            persons += len(scores)
+            assert np.isnan(scores[:, ~taught]).all()
+            expected = before[:, taught] / before[:, taught].sum(axis=1, keepdims=True)
+            np.testing.assert_allclose(scores[:, taught], expected, atol=1e-5)
+    assert persons > 2 * len(dataset.samples)
+
+
 def test_a_composed_bundle_has_persons_and_no_pooled_scores(tmp_path):
     (photo,) = [picture for picture in export.demo_pictures() if picture.shape[0] == picture.shape[1]][:1]
     root = write_own(tmp_path / "own", images=2)
@@ -168,6 +184,17 @@ def test_sets_of_ones_own_are_mapped_by_name(dataset):
     mapped, said = predict.relabel(predictions("mine", ("Glad", "sad")), dataset)
     np.testing.assert_allclose(mapped.images[0].emotions, [[np.nan, np.nan, 0.0]])
     assert "calm, cross" in said
+
+
+def test_a_set_without_labels_keeps_the_persons(dataset):
+    given = predictions("mine", ("Glad", "sad"))
+    bare, said = predict.relabel(given, annotated(dataset, "coco", ()))
+    assert said == "The set has no emotions: PD only."
+    assert bare.header.labels == ()
+    (image,) = bare.images
+    assert image.emotions.shape == (1, 0)
+    assert image.pooled is None
+    assert image.boxes is given.images[0].boxes
 
 
 def test_nothing_in_common_is_an_error(dataset):

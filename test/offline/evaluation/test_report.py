@@ -15,7 +15,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 from tiny_student import LABELS, write_own
 
 from caer_ros.offline.datasets import load
-from caer_ros.offline.evaluation import report, table
+from caer_ros.offline.evaluation import predict, report, table
 from caer_ros.offline.metrics.joined import join
 from caer_ros.offline.metrics.summary import evaluate
 from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
@@ -75,6 +75,8 @@ def test_each_number_has_beside_it_what_it_is_read_with(dataset):
     assert shown["ER, mAP"][0].startswith("100.00 [100.00")
     assert "chance 33.33" in shown["ER, mAP"][1]
     assert "annotations: the set's own labels" in shown["ER, mAP"][1]
+    assert shown["independent groups of images"][0] == "6"
+    assert "95%: bootstrap with 20 draws" in shown["independent groups of images"][1]
     assert shown["PD, COCO AP"][0].startswith("100.00")
     assert shown["OER"][0].startswith("100.00")
     assert "floor (chance) 33.33" in shown["OER"][1]
@@ -191,6 +193,22 @@ def test_a_page_without_er_or_without_persons(dataset):
     page = document(dataset, answers(dataset, max_persons=0))
     assert page.count("image/svg+xml") == 4
     assert "image/jpeg" not in page
+
+
+def test_a_page_without_emotions(dataset):
+    bare = replace(dataset, labels=(), samples=tuple(without_labels(sample) for sample in dataset.samples))
+    predictions, _ = predict.relabel(answers(dataset), bare)
+    evaluation = evaluate(bare, predictions)
+    assert [shown.title.startswith("tiny") for shown in table.tables(evaluation)] == [True]
+    assert {"ER, mAP", "OER"}.isdisjoint(rows(evaluation))
+    assert rows(evaluation)["PD, COCO AP"][0] == "100.00"
+    page = document(bare, predictions)
+    assert page.count("image/svg+xml") == 1  # persons
+    assert "OER" not in page
+
+
+def without_labels(sample):
+    return replace(sample, emotions=sample.emotions[:, :0], votes=sample.votes[:, :0])
 
 
 def test_names_are_no_markup(dataset):

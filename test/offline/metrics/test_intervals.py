@@ -94,6 +94,15 @@ def test_images_that_share_a_track_are_a_group():
     assert len(set(groups)) == 4  # the images without a track stand alone
 
 
+def test_images_of_a_recording_are_a_group():
+    names = ["front/1.jpg", "front/2.jpg", "rear/1.jpg", "front/3.jpg", "photo.jpg", "other.jpg", "front/4.jpg"]
+    samples = [sample(name, stamp=None if "/" not in name else int(name[-5])) for name in names]
+    samples[3] = sample(names[3], [[0, 0, 9, 9]], [[1, 0]], stamp=3, track_ids=("a",))
+    groups = image_groups(samples)
+    assert groups[0] == groups[1] == groups[6]
+    assert len(set(groups)) == 5  # front, rear, the track, and two photographs
+
+
 def test_a_better_model_is_conclusively_better():
     generator = np.random.default_rng(0)
     targets = (generator.random((200, 1)) < 0.5).astype(np.float32)

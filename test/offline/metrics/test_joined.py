@@ -28,6 +28,24 @@ def test_what_makes_a_positive():
         np.testing.assert_array_equal(joined(samples, [prediction("a")], positive).targets, targets)
 
 
+def test_who_is_believed_to_be_a_bit_of_everything_is_unknown():
+    """Single labels sum to 1: where none reaches a half, none was decided on. Several labels are each on their own."""
+    beliefs = [[0.4, 0.3, 0.3], [0.6, 0.4, 0], [0.5, 0.5, NAN], [0.4, 0.3, 0.2], [0.49, 0.49, 0.02], [0, 0, 0]]
+    expected = [[NAN] * 3, [1, 0, 0], [1, 1, NAN], [0, 0, 0], [NAN] * 3, [0, 0, 0]]
+    together = joined([sample("a", BOX * 6, beliefs, 3)], [prediction("a", labels=3)])
+    np.testing.assert_array_equal(together.targets, expected)
+
+
+@pytest.mark.parametrize("annotations", ["any_vote", "majority"])
+def test_votes_that_are_not_there(annotations):
+    samples = [sample("a", BOX, [[1, 0]]), sample("b", BOX, [[1, 0]])]
+    images = [prediction("a"), prediction("b")]
+    with pytest.raises(MetricsError, match=f'annotations "{annotations}": the samples hold no single votes'):
+        joined(samples, images, annotations)
+    samples[1] = sample("b", BOX, [[1, 0]], votes=np.array([[1, 0]], np.float32))
+    np.testing.assert_array_equal(joined(samples, images, annotations).targets, [[NAN, NAN], [1, 0]])
+
+
 def test_images_without_pooled_scores_have_none():
     together = joined([sample("a", BOX, [[1, 0]]), sample("b", BOX, [[1, 0]])], [prediction("a"), prediction("b")])
     assert not together.has_pooled

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,27 @@ def test_a_bag_as_it_was_recorded():
     notes = "\n".join(result.notes)
     for said in ("Only 0 of 12 images", "below a score of 0.6", "there is no ER"):
         assert said in notes
+
+
+def test_one_recording_has_no_intervals_and_it_is_said():
+    samples, images = random_set(1)
+    recorded = [replace(item, stamp=number) for number, item in enumerate(samples)]
+    for given, groups in ((recorded, None), (samples, ["one"] * 12)):
+        result = evaluate(dataset(given), table(images, 3), replicates=20, groups=groups)
+        assert result.intervals == {}
+        assert sum("No intervals" in note for note in result.notes) == 1
+    assert not any("No intervals" in note for note in evaluate(dataset(recorded), table(images, 3)).notes)
+
+
+def test_a_set_without_labels_has_only_pd():
+    samples = [replace(item, emotions=item.emotions[:, :0], votes=item.votes[:, :0]) for item in random_set(1)[0]]
+    images = [replace(item, emotions=item.emotions[:, :0], pooled=None) for item in random_set(1)[1]]
+    result = evaluate(dataset(samples, 0), table(images, 0), replicates=20)
+    assert result.pd.ap > 0
+    assert set(result.intervals) == {"pd"}
+    assert result.er is None
+    assert not any("there is no ER" in note for note in result.notes)
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 def test_votes_and_single_labels():

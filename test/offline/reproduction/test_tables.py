@@ -66,6 +66,13 @@ def test_beside_synthetic_data_stands_only_the_sign():
     assert "synthetic, in the format of HECO" in text
 
 
+def test_images_that_the_od_teacher_has_seen_are_said_beside_real_emotic_data():
+    for number in (3, 5, 6):
+        assert "OD: trained on COCO" in shown(TABLES[number], "emotic", runs_of(TABLES[number], 1), synthetic=False)
+    assert "COCO" not in shown(TABLES[3], "emotic", runs_of(TABLES[3], 1), synthetic=True)
+    assert "COCO" not in shown(TABLES[3], "heco", runs_of(TABLES[3], 1), synthetic=False)
+
+
 def test_both_tasks_are_shown_measure_by_measure():
     text = shown(TABLES[4], "heco", runs_of(TABLES[4], 0), synthetic=False)
     assert [line.split()[0] for line in text.splitlines() if line.strip().startswith(("ER", "PD", "OER"))] == [

@@ -51,8 +51,9 @@ class TrueSet:
 
 
 def write(folder: Path, pictures: Iterable[Picture], settings: scenes.Settings, seed: int) -> None:
-    """Write ``truth.jsonl`` into the data set's folder."""
-    with (folder / FILE).open("w", encoding="utf-8") as file:
+    """Write ``truth.jsonl`` into the data set's folder, whole or not at all: it is the sign that the set is."""
+    part = folder / f"{FILE}.part"
+    with part.open("w", encoding="utf-8") as file:
         header = {"format": _FORMAT, "generator": "caer_ros synthetic", "seed": seed, "settings": asdict(settings)}
         file.write(json.dumps(header) + "\n")
         for picture in pictures:
@@ -63,6 +64,7 @@ def write(folder: Path, pictures: Iterable[Picture], settings: scenes.Settings, 
                 "persons": [_details(person) for person in picture.persons],
             }
             file.write(json.dumps(line) + "\n")
+    part.replace(folder / FILE)
 
 
 def read(folder: Path) -> TrueSet:

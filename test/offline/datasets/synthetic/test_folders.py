@@ -168,6 +168,26 @@ def test_what_is_no_truth(tmp_path, content):
         truth.read(tmp_path)
 
 
+def test_truth_is_whole_or_not_there(tmp_path):
+    def broken_off():
+        yield from ()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        truth.write(tmp_path, broken_off(), scenes.Settings(), 0)
+    assert not (tmp_path / truth.FILE).exists()
+
+
+def test_equal_persons_of_two_images_are_told_apart():
+    """Else those with equal cues would be tied over the whole set, and average precision is higher with ties."""
+    same = cues.Cues(4, 4, 4, 4)
+    images = tuple(truth.TrueImage(name, "test", 4, (same,), ({},)) for name in ("a.jpg", "b.jpg"))
+    first, second = truth.best_scores(truth.TrueSet(cues.Dials(), 0, images), ["a.jpg", "b.jpg"])
+    assert first.shape == second.shape == (1, 8)
+    assert (first != second).any()
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
 def test_no_truth(tmp_path):
     with pytest.raises(DatasetError, match="No such file"):
         truth.read(tmp_path)

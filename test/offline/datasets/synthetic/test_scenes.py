@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caer_ros.offline.datasets.synthetic import cues, figures, objects, scenes
+from caer_ros.offline.datasets.synthetic import cues, figures, objects, pictures, render, scenes
 from caer_ros.offline.datasets.synthetic.scenes import Settings
 
 sizes = st.sampled_from(((320, 240), (160, 160), (640, 480), (96, 128)))
@@ -42,6 +43,27 @@ def test_whoever_looks_at_a_person_alone_cannot_see_the_scene(atlas, seed, size)
         for furniture in scene.things:
             if furniture.kind is None:
                 assert scenes.intersection(thing.box, furniture.box) == 0
+
+
+@pytest.mark.parametrize("size", [(320, 240), (200, 150)])
+def test_no_pixel_of_a_person_tells_the_scene_also_in_the_file(atlas, size):
+    """Blur and the blocks of JPEG (16 pixels with halved colour) must not carry an object's colour to a person."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, pictures.JPEG_QUALITY]
+    compared = 0
+    for seed in range(40):
+        scene = planned(atlas, seed, width=size[0], height=size[1], people=(0, 1, 1, 1))
+        bare = replace(scene, things=tuple(thing for thing in scene.things if thing.kind is None))
+        full, empty = (
+            cv2.imdecode(cv2.imencode(".jpg", render.render(one, atlas)[0], quality)[1], cv2.IMREAD_COLOR)
+            for one in (scene, bare)
+        )
+        assert (full != empty).any()
+        for person in scene.persons:
+            left, top, right, bottom = scenes.clip(person.box, *size)
+            inside = np.s_[int(top) : math.ceil(bottom), int(left) : math.ceil(right)]
+            np.testing.assert_array_equal(full[inside], empty[inside], f"seed {seed}")
+            compared += 1
+    assert compared > 40
 
 
 @given(seeds)
