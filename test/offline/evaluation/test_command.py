@@ -79,7 +79,7 @@ def test_what_goes_wrong_is_said_in_one_line(own, student_bundle, tmp_path, caps
         (("--model", tmp_path / "gone.ckpt"), 1, "no such file"),
         (("--model", "nothing_of_that_name"), 1, "no model bundle named"),
         (("--model", student_bundle, "--split", "val"), 1, "val"),
-        (("--model", student_bundle, "--limit", "0"), 2, "above 0"),
+        (("--model", student_bundle, "--limit", "0"), 2, "1 or more"),
     ):
         assert evaluate(own, *options) == code
         assert says in capsys.readouterr().err
