@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import torch
 
-from caer_ros.offline.export import SingleShotGraph, inputs_of
+from caer_ros.offline.export import inputs_of
+from caer_ros.offline.single_shot import SingleShotGraph
 from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, build, plain_card, save
 from caer_ros.offline.training.config import ModelConfig
 from caer_ros.perception.person import BoxKind

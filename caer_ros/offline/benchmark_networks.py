@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import torch
 import yaml
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from caer_ros import __version__
-from caer_ros.offline import export
+from caer_ros.offline import export, single_shot
 from caer_ros.offline.models.student import Student, StudentConfig
 from caer_ros.offline.models.two_branch import TwoBranch
 from caer_ros.perception import bundle as bundles
@@ -43,8 +44,8 @@ class TwoBranchGraph(nn.Module):
     def __init__(self, network: TwoBranch) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", 255 * torch.tensor(export.MEAN).reshape(1, 3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(export.STD).reshape(1, 3, 1, 1))
+        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_DEFAULT_MEAN).reshape(1, 3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(IMAGENET_DEFAULT_STD).reshape(1, 3, 1, 1))
 
     def forward(self, bodies: Tensor, scene: Tensor) -> Tensor:
         """Bodies uint8 [N,128,128,3] and scene uint8 [1,224,224,3] to [N,E]."""
@@ -66,7 +67,7 @@ def write_student(folder: Path, backbone: str, size: int, max_persons: int) -> N
     nn.init.zeros_(weight)
     nn.init.constant_(bias, BOX)
     rule = Resize("stretch", (size, size))
-    model = export.to_onnx(export.SingleShotGraph(student, rule, max_persons, multi_label=True).eval())
+    model = export.to_onnx(single_shot.SingleShotGraph(student, rule, max_persons, multi_label=True).eval())
     content = model.SerializeToString()
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(content)

@@ -55,14 +55,16 @@ class Predictor(Protocol):
         ...
 
 
-def load(bundle: Bundle, settings: EngineSettings) -> Predictor:
+def load(bundle: Bundle, settings: EngineSettings, maps: bool = False) -> Predictor:
     """Loads a bundle's networks and, where the settings say so, runs each once: the first image is not slow.
+
+    ``maps`` is for evaluation: see ``SingleShot``.
 
     Raises:
         EngineError: a graph is damaged, does not fit the bundle, or does not run on the named device.
         BundleError: the bundle's fields contradict its kind.
     """
-    predictor = _load(bundle, settings)
+    predictor = _load(bundle, settings, maps)
     if not settings.warm_up:
         return predictor
     try:
@@ -71,9 +73,9 @@ def load(bundle: Bundle, settings: EngineSettings) -> Predictor:
         if settings.device != "auto" or predictor.provider == CPU:
             raise
         _LOG.warning("device auto: the CPU is used, because %s", error)
-        return load(bundle, replace(settings, device="cpu"))
+        return load(bundle, replace(settings, device="cpu"), maps)
     return predictor
 
 
-def _load(bundle: Bundle, settings: EngineSettings) -> SingleShot | Composed:
-    return SingleShot(bundle, settings) if bundle.kind == "single_shot" else Composed(bundle, settings)
+def _load(bundle: Bundle, settings: EngineSettings, maps: bool) -> SingleShot | Composed:
+    return SingleShot(bundle, settings, maps) if bundle.kind == "single_shot" else Composed(bundle, settings)

@@ -2,7 +2,8 @@
 
 The graph's contract: input ``images`` uint8 [B,H,W,3] RGB, resized by the bundle's rule; outputs ``boxes`` [B,K,4]
 (xyxy, 0..1 of the input), ``person_scores`` [B,K], ``emotion_scores`` [B,K,E] (probabilities), and where it has them
-``vad`` [B,K,3] and ``embeddings`` [B,K,D]. ``emotion_maps`` are for evaluation and never fetched here.
+``vad`` [B,K,3] and ``embeddings`` [B,K,D]. ``emotion_maps`` [B,E,h,w] (logits) are for evaluation, and fetched only
+when asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from caer_ros.perception.bundle import BundleError
 from caer_ros.perception.engine import UINT8, Engine, EngineError, EngineSettings
@@ -34,23 +36,27 @@ _TYPICAL = (480, 640)  # of a camera; the warm-up's size where the rule keeps th
 class SingleShot:
     """The predictor of bundles of kind "single_shot".
 
+    Args:
+        bundle, settings: see ``predictor.load``.
+        maps: also fetch ``emotion_maps``, where the graph has them.
+
     Raises:
         BundleError: the bundle is of another kind.
         EngineError: the graph cannot run, or does not fit what the bundle says.
     """
 
-    def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:
+    def __init__(self, bundle: Bundle, settings: EngineSettings, maps: bool = False) -> None:
         if bundle.resize is None or bundle.kind != "single_shot":
             raise BundleError(f'{bundle.path}: kind is "{bundle.kind}", expected "single_shot"')
         self.bundle = bundle
         self._rule = bundle.resize
         self._engine = Engine(bundle.files["model"].path, settings)
         self.provider = self._engine.provider
-        self._shapes: dict[str, Shape] = self._expected_outputs()
+        self._shapes = self._expected_outputs(maps)
         self._check_graph()
         self._batches = self._engine.inputs[_INPUT].shape[:1] != (1,)
 
-    def _expected_outputs(self) -> dict[str, Shape]:
+    def _expected_outputs(self, maps: bool) -> dict[str, Shape]:
         persons, emotions = self.bundle.max_persons, len(self.bundle.labels)
         required: dict[str, Shape] = {
             "boxes": (None, persons, 4),
@@ -58,6 +64,8 @@ class SingleShot:
             "emotion_scores": (None, persons, emotions),
         }
         optional: dict[str, Shape] = {"vad": (None, persons, 3), "embeddings": (None, persons, None)}
+        if maps:
+            optional["emotion_maps"] = (None, emotions, None, None)
         return required | {name: shape for name, shape in optional.items() if name in self._engine.outputs}
 
     def _check_graph(self) -> None:
@@ -78,7 +86,7 @@ class SingleShot:
     def warm_up(self) -> None:
         """Runs once on a black image. Raises EngineError when the graph's outputs do not fit the bundle."""
         fit = plan(self._rule, *_TYPICAL)
-        outputs = self._run(np.zeros((1, *fit.canvas, 3), np.uint8))
+        outputs = self.run(np.zeros((1, *fit.canvas, 3), np.uint8))
         emotions = outputs["emotion_scores"]
         if np.any(emotions < -1e-3) or np.any(emotions > 1 + 1e-3):
             raise EngineError(
@@ -100,11 +108,11 @@ class SingleShot:
             watch = Stopwatch()
             batch = np.stack([place(images[index], fits[index]) for index in group])
             watch.done("resize")
-            outputs = self._run(batch)
+            outputs = self.run(batch)
             watch.done("inference")
             for row, index in enumerate(group):
                 slots = {name: values[row] for name, values in outputs.items()}
-                persons, saturated = self._persons(slots, fits[index], threshold)
+                persons, saturated = persons_of(self.bundle, slots, fits[index], threshold)
                 predictions[index] = Prediction(persons, saturated, watch.seconds)
             watch.done("post")
         return [predictions[index] for index in range(len(images))]
@@ -118,7 +126,8 @@ class SingleShot:
             groups.setdefault(fit.canvas, []).append(index)
         return list(groups.values())
 
-    def _run(self, batch: NDArray[np.uint8]) -> dict[str, Array]:
+    def run(self, batch: NDArray[np.uint8]) -> dict[str, Array]:
+        """The outputs, by name, for images [B,H,W,3] of the input's size. Raises EngineError for other shapes."""
         values = self._engine.run({_INPUT: batch}, list(self._shapes))
         outputs = dict(zip(self._shapes, values, strict=True))
         for name, value in outputs.items():
@@ -132,41 +141,48 @@ class SingleShot:
                 )
         return outputs
 
-    def _persons(self, slots: dict[str, Array], fit: Fit, threshold: float) -> tuple[list[Person], bool]:
-        """The persons of one image out of the graph's K slots, best first, and whether every slot held one."""
-        scores = slots["person_scores"]
-        if self.bundle.person_score == "logit":
-            scores = _sigmoid(scores)
-        finite = np.isfinite(slots["boxes"]).all(axis=1) & np.isfinite(scores)
-        if not finite.any():
-            raise EngineError(
-                f"{self._engine.path} gave no finite box or score on {self.provider}: the network overflowed; "
-                "run it in float32, or on another device"
-            )
-        height, width = fit.canvas
-        boxes = fit.to_source(slots["boxes"] * np.array([width, height, width, height], np.float32))
-        found = finite & (scores >= threshold)
-        visible = found & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        order = np.flatnonzero(visible)
-        order = order[np.argsort(-scores[order], kind="stable")]
-        return [self._person(slots, boxes[slot], float(scores[slot]), int(slot)) for slot in order], bool(found.all())
 
-    def _person(self, slots: dict[str, Array], box: Array, confidence: float, slot: int) -> Person:
-        predictable = np.array(self.bundle.predictable)
-        emotions = np.where(predictable, slots["emotion_scores"][slot], np.float32(np.nan))
-        known = predictable.any() and np.isfinite(emotions[predictable]).all()
-        return Person(
-            box=box,
-            confidence=confidence,
-            box_kind=self.bundle.box_kind,
-            # One NaN makes a softmax's other scores worthless too: then nothing was predicted.
-            scores=emotions if known else np.full_like(emotions, np.nan),
-            status=EmotionStatus.OK if known else EmotionStatus.NOT_PREDICTED,
+def persons_of(bundle: Bundle, slots: dict[str, Array], fit: Fit, threshold: float) -> tuple[list[Person], bool]:
+    """The persons of one image out of the graph's K slots, best first, and whether every slot held one.
+
+    Args:
+        bundle: what the slots mean.
+        slots: the outputs of one image: ``boxes`` [K,4], ``person_scores`` [K], ``emotion_scores`` [K,E], ...
+        fit: how the image became the input.
+        threshold: lowest score of a person, 0..1.
+
+    Raises:
+        EngineError: no box or score is a finite number.
+    """
+    scores = slots["person_scores"]
+    if bundle.person_score == "logit":
+        scores = expit(scores)
+    finite = np.isfinite(slots["boxes"]).all(axis=1) & np.isfinite(scores)
+    if not finite.any():
+        raise EngineError(
+            f"{bundle.path} gave no finite box or score: the network overflowed; run it in float32, or elsewhere"
+        )
+    height, width = fit.canvas
+    boxes = fit.to_source(slots["boxes"] * np.array([width, height, width, height], np.float32))
+    found = finite & (scores >= threshold)
+    visible = found & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    order = np.flatnonzero(visible)
+    order = order[np.argsort(-scores[order], kind="stable")]
+    predictable = np.array(bundle.predictable)
+    emotions = np.where(predictable, slots["emotion_scores"], np.float32(np.nan))
+    # One NaN makes a softmax's other scores worthless too: then nothing was predicted.
+    known = np.isfinite(emotions).sum(axis=1) == max(1, predictable.sum())
+    emotions[~known] = np.nan
+    persons = [
+        Person(
+            box=boxes[slot],
+            confidence=float(scores[slot]),
+            box_kind=bundle.box_kind,
+            scores=emotions[slot],
+            status=EmotionStatus.OK if known[slot] else EmotionStatus.NOT_PREDICTED,
             vad=slots["vad"][slot] if "vad" in slots else None,
             embedding=slots["embeddings"][slot] if "embeddings" in slots else None,
         )
-
-
-def _sigmoid(logits: Array) -> Array:
-    with np.errstate(over="ignore"):  # exp of a large number is infinite, and 1 / infinity is the right 0
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+        for slot in order.tolist()
+    ]
+    return persons, bool(found.all())

@@ -13,9 +13,10 @@ from onnx import TensorProto
 from tiny_student import BACKBONE, LABELS, SIZE, network, pictures, rule, write_checkpoint
 
 from caer_ros.cli import main
-from caer_ros.offline import export, quantisation
+from caer_ros.offline import export, quantisation, single_shot
+from caer_ros.offline.bundle_card import ExportSettings
 from caer_ros.offline.codecs.pooling import pool_numpy
-from caer_ros.offline.export import ExportError, ExportSettings, SingleShotGraph
+from caer_ros.offline.single_shot import ExportError, SingleShotGraph
 from caer_ros.offline.training.config import ModelConfig
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor
@@ -28,7 +29,7 @@ SETTINGS = ExportSettings(max_persons=8, person=0.01)
 @pytest.fixture(scope="session")
 def exported(student_checkpoint, student_bundle):
     """Graph and ONNX model of a backbone; exporting takes seconds, so each is exported once."""
-    made = {BACKBONE: (export.load_graph(student_checkpoint, 8)[0], onnx.load(str(student_bundle / "model.onnx")))}
+    made = {BACKBONE: (single_shot.load_graph(student_checkpoint, 8)[0], onnx.load(str(student_bundle / "model.onnx")))}
 
     def get(backbone=BACKBONE):
         if backbone not in made:
@@ -123,8 +124,8 @@ def test_the_graph_is_old_enough_for_a_robot_and_has_no_traces(exported):
 def test_a_softmax_for_a_single_label():
     student = network(ModelConfig(BACKBONE, None, head_width=8, head_blocks=1))
     images = np.stack(export.inputs_of(rule(), pictures(2)))
-    single = export.run(SingleShotGraph(student, rule(), 4, multi_label=False), images)
-    several = export.run(SingleShotGraph(student, rule(), 4, multi_label=True), images)
+    single = single_shot.run(SingleShotGraph(student, rule(), 4, multi_label=False), images)
+    several = single_shot.run(SingleShotGraph(student, rule(), 4, multi_label=True), images)
     torch.testing.assert_close(single.emotion_scores.sum(-1), torch.ones(2, 4))
     odds = several.emotion_scores.logit()
     torch.testing.assert_close(single.emotion_scores, odds.softmax(-1), atol=1e-4, rtol=0)

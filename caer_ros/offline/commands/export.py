@@ -59,11 +59,12 @@ def run(args: argparse.Namespace) -> int:
     """Export, and print what was checked. Raises ExportError, CheckpointError or DatasetError."""
     import argparse
 
-    from caer_ros.offline import export as exporter
+    from caer_ros.offline.bundle_card import ExportSettings
+    from caer_ros.offline.export import export
 
     if (args.weights == "int8") != bool(args.calibrate_on):
         raise argparse.ArgumentTypeError("--int8 and --calibrate-on NAME PATH belong together")
-    settings = exporter.ExportSettings(
+    settings = ExportSettings(
         name=args.name,
         version=args.model_version,
         weights=args.weights,
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         commercial_use={"true": True, "false": False, "unknown": None}[args.commercial_use],
         note=args.note,
     )
-    exported = exporter.export(
+    exported = export(
         args.checkpoint,
         args.output,
         settings,
@@ -111,7 +112,7 @@ def _drawn(samples: tuple[Sample, ...], count: int) -> list[Sample]:
 
 def _pictures(folder: Path) -> list[NDArray[np.uint8]]:
     from caer_ros.offline.datasets import images
-    from caer_ros.offline.export import ExportError
+    from caer_ros.offline.single_shot import ExportError
 
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in images.SUFFIXES)
     if not paths:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from caer_ros import taxonomy
 from caer_ros.offline.datasets import images
@@ -22,17 +23,17 @@ from caer_ros.perception import predictor
 from caer_ros.perception.bundle import Bundle, Provenance, Thresholds
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.person import ScoreType
-from caer_ros.perception.resizing import plan
-from caer_ros.perception.single_shot import SingleShot
+from caer_ros.perception.resizing import place, plan
+from caer_ros.perception.single_shot import SingleShot, persons_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.export import SingleShotGraph
     from caer_ros.offline.sample import Dataset, Sample
+    from caer_ros.offline.single_shot import SingleShotGraph
     from caer_ros.offline.training.checkpoint import CheckpointCard
     from caer_ros.perception.person import Array, Person
     from caer_ros.perception.predictor import Predictor
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     Pair = tuple[Sample, Image]
     Watch = Callable[[Iterable[Pair]], Iterable[Pair]]
     Ready = Callable[[PredictionHeader], None]
+    Run = Callable[[Image], dict[str, Array]]
+    """Images [1,H,W,3] of the input's size to the graph's outputs."""
+    Predict = Callable[[Sample, Image, float], tuple[list[Person], bool, Array | None]]
+    """A sample, its image and the lowest score to keep: persons, whether the list was full, and scores [N,E] read in
+    the annotated boxes."""
 
 KEPT = 0.01
 """Lowest detection score in a table. Ours: below it COCO's mean precision does not change in the third digit."""
@@ -78,9 +84,9 @@ def predict_bundle(
         EngineError: the bundle does not run.
         DatasetError: an image cannot be read, or is not of the size that was annotated.
     """
-    settings = settings or EngineSettings()
-    model = _WithMaps(bundle, settings) if bundle.kind == "single_shot" else predictor.load(bundle, settings)
-    return _predict(model, samples, source, kept, watch, ready)
+    model = predictor.load(bundle, settings or EngineSettings(), maps=True)
+    predict = _with_maps(bundle, model.run) if isinstance(model, SingleShot) else _without_maps(model)
+    return _predict(bundle, predict, samples, source, kept, watch, ready)
 
 
 def predict_checkpoint(
@@ -109,12 +115,12 @@ def predict_checkpoint(
         ExportError: it is no student's.
         DatasetError: as above.
     """
-    from caer_ros.offline import export
+    from caer_ros.offline import single_shot
 
-    graph, card = export.load_graph(path, max_persons)
-    engine = _NetworkEngine(graph.to(_torch_device(device)), path)
-    model = _WithMaps(_as_bundle(path, card, graph.max_persons), EngineSettings(), engine)
-    return _predict(model, samples, source, kept, watch, ready)
+    graph, card = single_shot.load_graph(path, max_persons)
+    bundle = _as_bundle(path, card, graph.max_persons)
+    run = _network(graph.to(_torch_device(device)))
+    return _predict(bundle, _with_maps(bundle, run), samples, source, kept, watch, ready)
 
 
 def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, str]:
@@ -173,14 +179,14 @@ def counterparts(dataset: Dataset, header: PredictionHeader) -> dict[str, str]:
 
 
 def _predict(
-    model: Predictor | _WithMaps,
+    bundle: Bundle,
+    predict: Predict,
     samples: Sequence[Sample],
     source: str,
     kept: float,
     watch: Watch,
     ready: Ready | None,
 ) -> Predictions:
-    bundle = model.bundle
     header = PredictionHeader(
         model=bundle.name,
         model_version=bundle.model_version,
@@ -195,12 +201,12 @@ def _predict(
     if ready is not None:
         ready(header)
     pairs = watch(read_ahead(samples))
-    return Predictions(header, tuple(_image(model, sample, image, kept) for sample, image in pairs))
+    return Predictions(header, tuple(_image(bundle, sample, *predict(sample, image, kept)) for sample, image in pairs))
 
 
-def _image(model: Predictor | _WithMaps, sample: Sample, image: Image, kept: float) -> ImagePrediction:
-    (prediction,) = model([image], kept)
-    persons, bundle = prediction.persons, model.bundle
+def _image(
+    bundle: Bundle, sample: Sample, persons: Sequence[Person], saturated: bool, pooled: Array | None
+) -> ImagePrediction:
     vads = [person.vad for person in persons if person.vad is not None]
     return ImagePrediction(
         image_id=sample.image_id,
@@ -208,11 +214,11 @@ def _image(model: Predictor | _WithMaps, sample: Sample, image: Image, kept: flo
         boxes=_stacked([person.box for person in persons], 4),
         scores=np.array([person.confidence for person in persons], np.float32),
         emotions=_stacked([person.scores for person in persons], len(bundle.labels)),
-        pooled=model.read(sample) if isinstance(model, _WithMaps) else None,
+        pooled=pooled,
         vad=np.stack(vads) if vads and len(vads) == len(persons) else None,
         stamp=sample.stamp,
         # The list is full at the lowest score kept; a robot asks from the bundle's threshold on.
-        saturated=prediction.saturated and all(p.confidence >= bundle.thresholds.person for p in persons),
+        saturated=saturated and all(person.confidence >= bundle.thresholds.person for person in persons),
     )
 
 
@@ -239,97 +245,66 @@ def read_ahead(samples: Sequence[Sample]) -> Iterator[Pair]:
             yield sample, pixels
 
 
-class _WithMaps(SingleShot):
-    """The node's predictor, which also fetches the emotion maps and keeps those of the last image.
+def _without_maps(model: Predictor) -> Predict:
+    """What any other bundle says."""
 
-    Args:
-        bundle, settings: as ``SingleShot`` takes them.
-        engine: what runs in place of the bundle's file.
-    """
+    def predict(sample: Sample, image: Image, kept: float) -> tuple[list[Person], bool, None]:
+        (prediction,) = model([image], kept)
+        return prediction.persons, prediction.saturated, None
 
-    def __init__(self, bundle: Bundle, settings: EngineSettings, engine: _NetworkEngine | None = None) -> None:
-        self._maps: Array | None = None
-        if engine is None:
-            super().__init__(bundle, settings)
-            return
-        assert bundle.resize is not None
-        self.bundle, self._rule = bundle, bundle.resize
-        self._engine, self.provider = engine, engine.provider  # type: ignore[assignment]
-        self._shapes = self._expected_outputs()
-        self._batches = True
+    return predict
 
-    def _expected_outputs(self) -> dict[str, tuple[int | None, ...]]:
-        maps: dict[str, tuple[int | None, ...]] = {MAPS: (None, len(self.bundle.labels), None, None)}
-        return super()._expected_outputs() | (maps if MAPS in self._engine.outputs else {})
 
-    def _run(self, batch: Image) -> dict[str, Array]:
-        outputs = super()._run(batch)
-        self._maps = outputs[MAPS][-1] if MAPS in outputs else None
-        return outputs
+def _with_maps(bundle: Bundle, run: Run) -> Predict:
+    """What a single-shot network says, read as the node does, and its emotions read in the annotated boxes too."""
+    assert bundle.resize is not None
+    rule = bundle.resize
 
-    def _persons(self, slots: dict[str, Array], fit: Fit, threshold: float) -> tuple[list[Person], bool]:
+    def predict(sample: Sample, image: Image, kept: float) -> tuple[list[Person], bool, Array | None]:
+        fit = plan(rule, *image.shape[:2])
+        slots = {name: values[0] for name, values in run(place(image, fit)[None]).items()}
         # A student without a detection head has no slots, which in a robot's bundle would be an error.
-        return super()._persons(slots, fit, threshold) if self.bundle.max_persons else ([], False)
+        persons, saturated = persons_of(bundle, slots, fit, kept) if bundle.max_persons else ([], False)
+        return persons, saturated, _read(bundle, slots[MAPS], fit, sample.boxes) if MAPS in slots else None
 
-    def read(self, sample: Sample) -> Array | None:
-        """[N,E] probabilities in the annotated boxes of the image that was predicted last; None without maps."""
-        from caer_ros.offline.codecs.pooling import pool_numpy
-
-        if self._maps is None:
-            return None
-        fit = plan(self._rule, *sample.size)
-        height, width = self._maps.shape[-2:]
-        to_map = np.array(
-            [
-                fit.resized[1] / fit.source[1] * width / fit.canvas[1],
-                fit.resized[0] / fit.source[0] * height / fit.canvas[0],
-            ],
-            np.float32,
-        )
-        logits = pool_numpy(self._maps, sample.boxes * np.tile(to_map, 2))
-        predictable = np.array(self.bundle.predictable)
-        activation = _sigmoid if self.bundle.score_type == ScoreType.SIGMOID else _softmax
-        scores = np.full(logits.shape, np.nan, np.float32)
-        scores[:, predictable] = activation(logits[:, predictable])  # others take no part in a softmax
-        return scores
+    return predict
 
 
-def _sigmoid(logits: Array) -> Array:
-    return np.asarray(0.5 * (1 + np.tanh(logits / 2)), np.float32)
+def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array) -> Array:
+    """[N,E] probabilities that the maps [E,h,w] (logits) give in boxes [N,4], in pixels of the source."""
+    from caer_ros.offline.codecs.pooling import pool_numpy
 
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+    to_input = np.array(fit.resized[::-1], np.float32) / np.array(fit.source[::-1], np.float32)
+    to_map = to_input * np.array(maps.shape[:0:-1], np.float32) / np.array(fit.canvas[::-1], np.float32)
+    logits = pool_numpy(maps, boxes * np.tile(to_map, 2))
+    predictable = np.array(bundle.predictable)
+    scores = np.full(logits.shape, np.nan, np.float32)
+    if bundle.score_type == ScoreType.SIGMOID:
+        scores[:, predictable] = expit(logits[:, predictable])
+    elif predictable.any():
+        scores[:, predictable] = softmax(logits[:, predictable], axis=1)  # others take no part
+    return scores
 
 
 # --- A checkpoint in the place of a bundle -------------------------------------------------------------------------
 
 
-class _NetworkEngine:
-    """A network of PyTorch that answers as ``engine.Engine`` does."""
+def _network(graph: SingleShotGraph) -> Run:
+    """PyTorch in the place of ONNX Runtime."""
+    import torch
 
-    def __init__(self, graph: SingleShotGraph, path: Path) -> None:
-        from caer_ros.offline.export import SingleShotOutput
+    from caer_ros.offline import single_shot
 
-        self.path = path
-        self.provider = f"PyTorch on {graph.mean.device}"
-        self.outputs = dict.fromkeys(SingleShotOutput._fields)
-        self._graph = graph
-
-    def run(self, feeds: Mapping[str, Image], outputs: Sequence[str]) -> list[Array]:
-        import torch
-
-        from caer_ros.offline import export
-
+    def run(batch: Image) -> dict[str, Array]:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # in float32, as ONNX Runtime computes
-            result = export.run(self._graph, feeds[export.INPUT])
-        return [getattr(result, name).numpy() for name in outputs]
+            return {name: value.numpy() for name, value in single_shot.run(graph, batch)._asdict().items()}
+
+    return run
 
 
 def _as_bundle(path: Path, card: CheckpointCard, max_persons: int) -> Bundle:
     """What a checkpoint's bundle would say of itself."""
-    from caer_ros.offline.export import ExportSettings
+    from caer_ros.offline.bundle_card import ExportSettings
 
     defaults = ExportSettings()
     return Bundle(

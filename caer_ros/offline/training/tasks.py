@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from caer_ros.offline import losses
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.training.config import RecipeConfig, TrainConfig
     from caer_ros.offline.training.data import Batch
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, of RGB in 0..1."""
 
 
 class Loss(NamedTuple):
@@ -53,8 +51,8 @@ class Task(nn.Module):
     def __init__(self, multi_label: bool) -> None:
         super().__init__()
         self.multi_label = multi_label
-        self.register_buffer("_mean", torch.tensor(MEAN)[:, None, None] * 255, persistent=False)
-        self.register_buffer("_std", torch.tensor(STD)[:, None, None] * 255, persistent=False)
+        self.register_buffer("_mean", torch.tensor(IMAGENET_DEFAULT_MEAN)[:, None, None] * 255, persistent=False)
+        self.register_buffer("_std", torch.tensor(IMAGENET_DEFAULT_STD)[:, None, None] * 255, persistent=False)
 
     def normalised(self, images: Tensor) -> Tensor:
         """[B,3,H,W] uint8 to float of ImageNet's mean and standard deviation."""
