@@ -125,7 +125,7 @@ class Bag:
 
         self.path = path
         self.problems: list[str] = []
-        with _bag_errors(path), Reader(path) as reader:
+        with bag_errors(path), Reader(path) as reader:
             types = {name: str(info.msgtype) for name, info in reader.topics.items()}
             counts = {name: info.msgcount for name, info in reader.topics.items()}
             duration = reader.duration
@@ -142,7 +142,7 @@ class Bag:
         from rosbags.rosbag2 import Reader
 
         topics = {stream.topic for stream in self.streams}
-        with _bag_errors(self.path), Reader(self.path) as reader:
+        with bag_errors(self.path), Reader(self.path) as reader:
             connections = [connection for connection in reader.connections if connection.topic in topics]
             # Closed before its reader: an open cursor keeps an sqlite bag open.
             with closing(reader.messages(connections)) as messages:
@@ -151,10 +151,15 @@ class Bag:
 
 
 @contextmanager
-def _bag_errors(path: Path) -> Iterator[None]:
-    # On broken files rosbags raises its own errors and those of sqlite, zstd, struct and assert.
+def bag_errors(path: Path) -> Iterator[None]:
+    """Turns whatever goes wrong with a bag into a SourceError that names it.
+
+    On broken files rosbags raises its own errors and those of sqlite, zstd, struct and assert.
+    """
     try:
         yield
+    except SourceError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(

@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.perception import images
-from caer_ros.sources import CAMERA_INFO, COMPRESSED_IMAGE, PICTURE_TOPIC, Bag, SourceError, note, open_source
+from caer_ros.sources import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    PICTURE_TOPIC,
+    Bag,
+    SourceError,
+    bag_errors,
+    note,
+    open_source,
+)
+from caer_ros.stamps import stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from caer_ros.sources import Source
+
+# What rosbags and our decoder raise on a damaged message.
+_UNDECODABLE = (images.ImageError, ValueError, AssertionError, IndexError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +71,72 @@ def read(path: Path, topic: str | None = None, every: float = 0.0) -> Iterator[F
                 if last is not None and 0 <= stamp - last < step:
                     continue
                 pixels = _pixels(message)
-            except (images.ImageError, ValueError, AssertionError, IndexError, KeyError) as error:
+            except _UNDECODABLE as error:
                 note(source.problems, f"{path}: an image of {topic} at {frame.stamp_ns} ns: {error}")
                 continue
         if last is not None and 0 <= stamp - last < step:
             continue
         last, count = stamp, count + 1
-        yield Frame(str(PurePosixPath(topic.lstrip("/"), str(stamp))), stamp, pixels)
+        yield Frame(frame_name(topic, stamp), stamp, pixels)
     if not count:
         raise SourceError(f"{path}: no image of {topic} can be decoded; {'; '.join(source.problems[:3])}")
+
+
+def at(path: Path, topic: str, stamps: Collection[int], problems: list[str]) -> Iterator[Frame]:
+    """The frames of a bag that have these header stamps, in the order of the recording; no other one is decoded.
+
+    Args:
+        path, topic: of the bag.
+        stamps: nanoseconds. Of several images with one stamp the first that can be decoded is taken.
+        problems: gets a line for each image that cannot be decoded.
+
+    Raises:
+        SourceError: it cannot be read, or the topic is not in it.
+    """
+    source = _bag(path)
+    decode = _bag_decoder(source, topic)
+    missing = set(stamps)
+    for frame in source.frames() if missing else ():
+        if frame.topic != topic or (stamp := stamp_of(bytes(frame.data))) not in missing:
+            continue
+        try:
+            _, message = decode(frame.data)
+            pixels = _pixels(message)
+        except _UNDECODABLE as error:
+            note(problems, f"{path}: the image of {topic} at stamp {stamp}: {error}")
+            continue
+        missing.remove(stamp)
+        yield Frame(frame_name(topic, stamp), stamp, pixels)
+        if not missing:
+            return
+
+
+def stamps(path: Path, topic: str | None = None) -> tuple[str, list[int]]:
+    """An image topic of a bag, and the header stamps (ns) of its images in the order of the recording.
+
+    Args:
+        path: of the bag.
+        topic: None where the bag has only one.
+
+    Raises:
+        SourceError: it cannot be read, or has no such topic, or several where none is named.
+    """
+    source = _bag(path)
+    topic = _image_topic(source, topic)
+    with bag_errors(path):
+        return topic, [stamp_of(bytes(frame.data)) for frame in source.frames() if frame.topic == topic]
+
+
+def frame_name(topic: str, stamp: int) -> str:
+    """Topic and header stamp as the name of a frame, and of its file without the ending."""
+    return str(PurePosixPath(topic.lstrip("/"), str(stamp)))
+
+
+def _bag(path: Path) -> Bag:
+    source = open_source(path)
+    if not isinstance(source, Bag):
+        raise SourceError(f"{path}: not a bag")
+    return source
 
 
 def _image_topic(source: Source, topic: str | None) -> str:

@@ -6,7 +6,7 @@ Data sets, bags and recordings all end in this table, and every metric is a func
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,36 @@ class PredictionHeader:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Tracked:
+    """What the pipeline adds to the P persons of an image."""
+
+    ids: tuple[str, ...]
+    """"" while untracked."""
+    coasted: NDArray[np.bool_]
+    """[P] not detected in this image: the box is the tracker's estimate."""
+    smoothed: Array
+    """[P,E] probabilities over the track; NaN where not known."""
+    top: NDArray[np.intp]
+    """[P] index of the label that is reported; -1: none, as it is uncertain or not predicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of a node's message, see msg/PersonEmotionArray."""
+
+    received: int
+    """Nanoseconds on the ROS clock, when the image reached the node."""
+    published: int
+    """Nanoseconds on the ROS clock."""
+    processing: float
+    """Seconds on the steady clock, from arrival to publishing."""
+    inference: float
+    """Seconds on the steady clock, inside the networks."""
+    drops: int
+    """Images that the node's mailbox dropped since its last message."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ImagePrediction:
     """The P persons that were found in one image, with E emotion scores each."""
 
@@ -74,6 +104,10 @@ class ImagePrediction:
     """Nanoseconds."""
     saturated: bool = False
     """The model's list of persons was full."""
+    tracked: Tracked | None = None
+    """None: predicted image by image, without the pipeline."""
+    timing: Timing | None = None
+    """None: not recorded from a node."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +180,17 @@ def _image_fields(image: ImagePrediction) -> dict[str, Any]:
         "saturated": image.saturated,
         "pooled": None if image.pooled is None else _plain(image.pooled),
         "vad": None if image.vad is None else _plain(image.vad),
+        "tracked": None if image.tracked is None else _tracked_fields(image.tracked),
+        "timing": None if image.timing is None else asdict(image.timing),
+    }
+
+
+def _tracked_fields(tracked: Tracked) -> dict[str, Any]:
+    return {
+        "ids": tracked.ids,
+        "coasted": tracked.coasted.tolist(),
+        "smoothed": _plain(tracked.smoothed),
+        "top": tracked.top.tolist(),
     }
 
 
@@ -212,6 +257,8 @@ def _image(where: str, fields: dict[str, Any], labels: int) -> ImagePrediction:
             vad=None if fields["vad"] is None else _array(fields, "vad", (persons, 3)),
             stamp=None if fields["stamp"] is None else int(fields["stamp"]),
             saturated=bool(fields["saturated"]),
+            tracked=_tracked(fields["tracked"], persons, labels) if fields.get("tracked") else None,
+            timing=_timing(fields["timing"]) if fields.get("timing") else None,
         )
     except KeyError as error:
         raise PredictionsError(f"{where}: no field {error}") from error
@@ -220,6 +267,28 @@ def _image(where: str, fields: dict[str, Any], labels: int) -> ImagePrediction:
     if not (np.isfinite(image.boxes).all() and np.isfinite(image.scores).all()):
         raise PredictionsError(f"{where}: a box or a detection score that is no finite number")
     return image
+
+
+def _tracked(fields: dict[str, Any], persons: int, labels: int) -> Tracked:
+    ids, coasted, top = (tuple(fields[name]) for name in ("ids", "coasted", "top"))
+    if not len(ids) == len(coasted) == len(top) == persons:
+        raise ValueError(f'field "tracked" is not of {persons} persons')
+    return Tracked(
+        ids=tuple(map(str, ids)),
+        coasted=np.array(coasted, bool),
+        smoothed=_array(fields, "smoothed", (persons, labels)),
+        top=np.array(top, np.intp),
+    )
+
+
+def _timing(fields: dict[str, Any]) -> Timing:
+    return Timing(
+        int(fields["received"]),
+        int(fields["published"]),
+        float(fields["processing"]),
+        float(fields["inference"]),
+        int(fields["drops"]),
+    )
 
 
 def _array(fields: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> Array:

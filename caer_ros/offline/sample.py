@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class Sample:
     image_id: str
     """Unique within the data set, and stable: the path below its root, or topic and stamp."""
     path: Path
+    """The image file; of a frame of a bag where it would be if it were extracted beside the bag."""
     size: tuple[int, int]
     """Height, width in pixels of the image as it is on disk."""
     boxes: Array
@@ -98,3 +99,6 @@ class Dataset:
     """Can a person have several labels? Then scores are sigmoids, else a softmax."""
     samples: tuple[Sample, ...]
     findings: Findings
+    prefilled_by: dict[str, Any] | None = None
+    """The model that wrote the first draft of the annotations: "name", "version" (as in its messages), and whether it
+    wrote "boxes" and "emotions"."""

@@ -16,8 +16,8 @@ from caer_ros.node.messages import decode, person_from_message
 from caer_ros.perception.drawing import draw
 from caer_ros.perception.images import ImageError
 from caer_ros.perception.person import EmotionStatus
+from caer_ros.stamps import stamp_of
 from caer_ros.tools.image_messages import resized
-from caer_ros.tools.pacing import stamp_of
 from caer_ros.tools.ros import message_class
 from caer_ros.tools.summary import box, detected, stamp_ns
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,28 +78,37 @@ class Scenario:
     @classmethod
     def of(cls, path: Path | None) -> Scenario:
         """The bag at ``path``, else the package's. Raises DemoError, SourceError or GroundTruthError."""
-        from caer_ros.sources import CAMERA_INFO, Bag, open_source
+        from caer_ros.definitions import TRUTH_TOPIC
         from caer_ros.tools import demo_bag, scoring
-        from caer_ros.tools.pacing import stamp_of
 
         where = demo_bag.committed() if path is None else demo_bag.DemoBag(path, path.resolve().parent / TRUTH)
-        bag = open_source(where.bag)
+        played = cls.without_truth(where.bag)
+        whole = scoring.read(where.truth) if where.truth.exists() else scoring.recorded(where.bag)
+        if whole is None:
+            return played
+        truth = scoring.GroundTruth(tuple(i for i in whole.images if i.stamp_ns in set(played.stamps)), whole.meta)
+        if len(truth.images) < len(played.stamps):
+            source = where.truth if where.truth.exists() else f"the topic {TRUTH_TOPIC}"
+            raise DemoError(
+                f"{source} knows {len(truth.images)} of the {len(played.stamps)} images in {where.bag}: "
+                "it belongs to another bag; remove it to play without ground truth"
+            )
+        return replace(played, truth=truth)
+
+    @classmethod
+    def without_truth(cls, path: Path) -> Scenario:
+        """The bag at ``path`` and its camera with the most images. Raises DemoError or SourceError."""
+        from caer_ros.sources import CAMERA_INFO, Bag, open_source
+        from caer_ros.stamps import stamp_of
+
+        bag = open_source(path)
         if not isinstance(bag, Bag):
-            raise DemoError(f"{where.bag}: not a ROS 2 bag; play it with: caer play {where.bag}")
+            raise DemoError(f"{path}: not a ROS 2 bag; play it with: caer play {path}")
         camera = max((s for s in bag.streams if s.msgtype != CAMERA_INFO), key=lambda stream: stream.count)
         stamps = tuple(stamp_of(f.data) for f in bag.frames() if f.topic == camera.topic and isinstance(f.data, bytes))
         if min(stamps) <= 0 or any(b <= a for a, b in itertools.pairwise(stamps)):
-            raise DemoError(f"{where.bag}: the stamps on {camera.topic} do not grow: nothing can be joined by them")
-        truth = whole = scoring.read(where.truth) if where.truth.exists() else scoring.recorded(where.bag)
-        if whole:
-            truth = scoring.GroundTruth(tuple(i for i in whole.images if i.stamp_ns in set(stamps)), whole.meta)
-            if len(truth.images) < len(stamps):
-                source = where.truth if where.truth.exists() else f"the topic {scoring.TOPIC}"
-                raise DemoError(
-                    f"{source} knows {len(truth.images)} of the {len(stamps)} images in {where.bag}: "
-                    "it belongs to another bag; remove it to play without ground truth"
-                )
-        return cls(bag, camera, stamps, truth)
+            raise DemoError(f"{path}: the stamps on {camera.topic} do not grow: nothing can be joined by them")
+        return cls(bag, camera, stamps, None)
 
 
 # --- The performance -----------------------------------------------------------------------------------------------
@@ -209,7 +218,7 @@ def _refuse_company(watcher: Watcher) -> None:
     if watcher.node.count_publishers(f"{NODE}/status"):
         raise DemoError(
             f"there is a node {NODE} in ROS domain {os.environ['ROS_DOMAIN_ID']} already; "
-            "stop it, or unset ROS_DOMAIN_ID so that the demo takes a domain of its own"
+            "stop it, or unset ROS_DOMAIN_ID to have a domain of your own"
         )
 
 

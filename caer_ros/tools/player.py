@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from caer_ros.sources import CAMERA_INFO, note
+from caer_ros.stamps import StampError, stamp_of, with_stamp
 from caer_ros.tools.image_messages import ConversionError, converted, image_message, resized
-from caer_ros.tools.pacing import Pacer, Restamper, StampError, stamp_of, with_stamp
+from caer_ros.tools.pacing import Pacer, Restamper
 from caer_ros.tools.ros import message_class
 
 if TYPE_CHECKING:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rclpy.serialization import serialize_message
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from caer_ros import share
+from caer_ros.definitions import typestore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    from rosbags.typesys.store import Typestore
 
 
 class RecordingError(Exception):
@@ -56,7 +53,8 @@ def write(folder: Path, messages: Iterable[Recorded]) -> None:
         messages: in the order in which they came. What came before the clock started is put at the first known time.
 
     Raises:
-        RecordingError: ``folder`` exists, or the message definitions are not installed.
+        RecordingError: ``folder`` exists.
+        FileNotFoundError: our message definitions are not installed.
 
     """
     if folder.exists():
@@ -75,22 +73,6 @@ def write(folder: Path, messages: Iterable[Recorded]) -> None:
         for message in received:
             now = max(now, message.time_ns)  # an event bears its image's stamp, and came later
             writer.write(connections[message.topic], now, message.cdr)
-
-
-def typestore() -> Typestore:
-    """ROS 2 Jazzy's message types and our own. Raises RecordingError when ours are not installed."""
-    types = get_typestore(Stores.ROS2_JAZZY)
-    for file in sorted(definitions().glob("*.msg")):
-        types.register(get_types_from_msg(file.read_text("utf8"), f"caer_ros/msg/{file.stem}"))
-    return types
-
-
-def definitions() -> Path:
-    """The folder of our .msg files. Raises RecordingError when they are not installed."""
-    try:
-        return share.find("msg/PersonEmotionArray.msg").parent
-    except FileNotFoundError as error:
-        raise RecordingError(str(error)) from error
 
 
 def _qos(latched: bool) -> Qos:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from caer_ros.definitions import TRUTH_TOPIC
 from caer_ros.perception import boxes
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """x_min, y_min, x_max, y_max in pixels of the source image."""
 IOU = 0.5
-TOPIC = "/ground_truth/persons"
-"""Topic (msg/PersonEmotionArray) on which a bag may carry its ground truth."""
 _HIDDEN = 0.5
 """A detection of which so much lies on one ignored person is theirs (COCO's rule for crowds)."""
 
@@ -153,7 +152,7 @@ def read(path: Path) -> GroundTruth:
 
 
 def recorded(bag: Path) -> GroundTruth | None:
-    """The ground truth on a bag's own ``TOPIC``; None when there is no such topic.
+    """The ground truth on a bag's own ground-truth topic; None when there is no such topic.
 
     Everybody is called by their true label and track id, and everybody is to be found: it is not said who is hidden.
     """
@@ -165,7 +164,7 @@ def recorded(bag: Path) -> GroundTruth | None:
 
     images = []
     with Reader(bag) as reader:
-        connections = [connection for connection in reader.connections if connection.topic == TOPIC]
+        connections = [connection for connection in reader.connections if connection.topic == TRUTH_TOPIC]
         for _, _, data in reader.messages(connections) if connections else ():
             message = deserialize_message(bytes(data), PersonEmotionArray)
             persons = tuple(_recorded(person) for person in message.persons)

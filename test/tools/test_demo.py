@@ -15,13 +15,12 @@ from rclpy.serialization import serialize_message
 from ros_process import CAER, environment, process, run, until
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from caer_ros import share
+from caer_ros.definitions import TRUTH_TOPIC, typestore
 from caer_ros.msg import PersonEmotion, PersonEmotionArray
 from caer_ros.sources import COMPRESSED_IMAGE
 from caer_ros.taxonomy import HECO
-from caer_ros.tools import demo, demo_bag, scenes, scoring
+from caer_ros.tools import demo, demo_bag, scenes
 from caer_ros.tools.demo import prepare
 from caer_ros.tools.performance import DemoError, Scenario, node_command, play_command
 
@@ -185,13 +184,11 @@ def write_truthful(folder, stamps, true_stamps=None):
     """A bright person in the dark, who is also on the ground truth's topic."""
     dark = np.zeros((240, 320, 3), np.uint8)
     dark[40:200, 120:200] = 255
-    types = get_typestore(Stores.ROS2_JAZZY)
-    for file in Path(share.find("msg/PersonEmotionArray.msg")).parent.glob("*.msg"):
-        types.register(get_types_from_msg(file.read_text(), f"caer_ros/msg/{file.stem}"))
+    types = typestore()
     bag = folder / "bag"
     with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         camera = writer.add_connection("/camera/image/compressed", COMPRESSED_IMAGE, typestore=types)
-        truth = writer.add_connection(scoring.TOPIC, "caer_ros/msg/PersonEmotionArray", typestore=types)
+        truth = writer.add_connection(TRUTH_TOPIC, "caer_ros/msg/PersonEmotionArray", typestore=types)
         for stamp in stamps:
             writer.write(camera, stamp, serialize_message(compressed(dark, stamp)))
         for stamp in true_stamps or stamps:

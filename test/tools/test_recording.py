@@ -8,7 +8,7 @@ from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import Header
 
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEvent
-from caer_ros.tools.recording import RecordingError, Topic, definitions, recorded, write
+from caer_ros.tools.recording import RecordingError, Topic, recorded, write
 
 EMOTIONS = Topic("/emotion/emotions", "caer_ros/msg/PersonEmotionArray")
 EVENTS = Topic("/emotion/events", "caer_ros/msg/PersonEvent")
@@ -88,9 +88,3 @@ def test_an_existing_bag_is_not_touched(bag):
     with pytest.raises(RecordingError, match=r"messages exists already"):
         write(bag, [])
     assert (bag / "messages.mcap").read_bytes() == before
-
-
-def test_every_message_of_the_package_is_defined():
-    assert {"PersonEmotionArray", "PersonEmotion", "PersonEvent", "EmotionLabels", "PerceptionStatus"} <= {
-        file.stem for file in definitions().glob("*.msg")
-    }

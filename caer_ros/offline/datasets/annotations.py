@@ -53,10 +53,12 @@ def assemble(
     crowds: Iterable[Box] = (),
     stamp: int | None = None,
     strict: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Sample | None:
     """One image's sample: boxes clipped to the image, those without an area left out.
 
-    What was done about which row goes into ``findings``. With ``strict`` a box without an area is an error.
+    What was done about which row goes into ``findings``. With ``strict`` a box without an area is an error. With a
+    ``size`` (height, width) the image file is not looked at.
 
     Returns:
         None where the image cannot be read, or nobody is left in it although somebody was annotated.
@@ -65,7 +67,7 @@ def assemble(
         DatasetError: ``strict``, and a box has no area within the image.
     """
     try:
-        height, width = images.size(path)
+        height, width = size or images.size(path)
     except DatasetError as error:
         findings.unreadable.append(str(error))
         return None

@@ -18,7 +18,9 @@ A small example::
     either the labels are the names of ``categories`` in the order of their ids ("person" is none), and a person without
     ``emotions`` has that of its category: what labelling tools export. ``multi_label``: may a person have several?
     (default: as EMOTIC does for its set, else no). ``box_kind``: body (default), head or face. ``exhaustive``: is every
-    person of every image annotated? (default: no).
+    person of every image annotated? (default: no; an image's own ``exhaustive`` comes first). ``prefilled_by``: the
+    ``name`` and ``version`` of a model that wrote the first draft, and whether it wrote ``boxes`` and ``emotions``.
+    Empty ``labels`` say that only boxes are annotated.
 ``images``
     ``file_name`` below the image folder. A name that ends in 16 to 19 digits is that of an image topic's folder and
     header stamp in nanoseconds; other stamps go into ``stamp``. ``width`` and ``height``, where given, must be those of
@@ -37,9 +39,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,9 +57,12 @@ from caer_ros.offline.datasets.annotations import (
     number,
     one_of,
 )
-from caer_ros.offline.sample import Array, Dataset, DatasetError, Findings
+from caer_ros.offline.sample import Array, Dataset, DatasetError, Findings, Sample
 from caer_ros.perception.person import BoxKind
 from caer_ros.taxonomy import LABEL_SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SPLITS = ("train", "val", "test")
 BOX_KINDS = {"body": BoxKind.BODY, "head": BoxKind.HEAD, "face": BoxKind.FACE}
@@ -76,6 +81,7 @@ class _Scheme:
     multi_label: bool
     box_kind: BoxKind
     exhaustive: bool
+    prefilled_by: dict[str, Any] | None
 
 
 def load(root: Path, split: str) -> Dataset:
@@ -86,7 +92,59 @@ def load(root: Path, split: str) -> Dataset:
     """
     findings = Findings()
     file = root if root.is_file() else _annotations_file(root, split)
-    images, annotations, content = files.read_coco(file)
+    images, entries, scheme = _parse(file)
+    if root.is_file():
+        images = _of_split(file, images, split, findings)
+    folder = _image_folder(file, images)
+    samples = list(_samples(file, images, entries, scheme, folder, findings, sized=False))
+    return _dataset(root, split, scheme, samples, findings)
+
+
+def read(file: Path) -> Dataset:
+    """All that is annotated in a file, without a look at the images: each needs ``width`` and ``height``.
+
+    Raises:
+        DatasetError: no such file, or something in it is not as described.
+    """
+    findings = Findings()
+    images, entries, scheme = _parse(file)
+    samples = list(_samples(file, images, entries, scheme, file.parent, findings, sized=True))
+    return _dataset(file, "test", scheme, samples, findings)
+
+
+def content(dataset: Dataset) -> dict[str, Any]:
+    """The json of a data set, whose image ids become file names: the inverse of ``read``.
+
+    Single votes of annotators are not part of the format.
+    """
+    images, entries = [], []
+    for number_, sample in enumerate(dataset.samples, start=1):
+        height, width = sample.size
+        image = {"id": number_, "file_name": sample.image_id, "width": width, "height": height}
+        image |= {"stamp": sample.stamp} if sample.stamp is not None else {}
+        images.append(image | {"exhaustive": sample.exhaustive})
+        entries += [
+            {"image_id": number_, "bbox": _xywh(box), **_person_fields(sample, index, dataset)}
+            for index, box in enumerate(sample.boxes)
+        ]
+        entries += [{"image_id": number_, "bbox": _xywh(box), "iscrowd": 1} for box in sample.ignore]
+    kind = dataset.samples[0].box_kind if dataset.samples else BoxKind.BODY
+    info: dict[str, Any] = {
+        "label_set": dataset.label_set,
+        "multi_label": dataset.multi_label,
+        "box_kind": kind.name.lower(),
+    }
+    info |= {} if dataset.label_set in LABEL_SETS else {"labels": list(dataset.labels)}
+    info |= {"prefilled_by": dataset.prefilled_by} if dataset.prefilled_by else {}
+    return {
+        "info": info,
+        "images": images,
+        "annotations": [{"id": number_} | entry for number_, entry in enumerate(entries, start=1)],
+    }
+
+
+def _parse(file: Path) -> tuple[_Images, list[dict[str, Any]], _Scheme]:
+    images, entries, whole = files.read_coco(file)
     if len({image["file_name"] for image in images.values()}) < len(images):
         raise DatasetError(f"{file}: two images have the same file_name")
     for image in images.values():
@@ -94,12 +152,23 @@ def load(root: Path, split: str) -> Dataset:
             raise DatasetError(
                 f"{file}: {image['file_name']}: stamp is {image['stamp']!r}; a whole number of nanoseconds is expected"
             )
-    scheme = _scheme(file, content)
-    if root.is_file():
-        images = _of_split(file, images, split, findings)
+    return images, entries, _scheme(file, whole)
+
+
+def _samples(
+    file: Path,
+    images: _Images,
+    entries: list[dict[str, Any]],
+    scheme: _Scheme,
+    folder: Path,
+    findings: Findings,
+    *,
+    sized: bool,
+) -> Iterator[Sample | None]:
+    """A sample for each image; ``sized``: of the size that the file says, whatever the image is like."""
     persons: dict[Any, list[Annotation]] = {image_id: [] for image_id in images}
     crowds: dict[Any, list[Box]] = {image_id: [] for image_id in images}
-    for annotation in annotations:
+    for annotation in entries:
         if (image_id := annotation["image_id"]) not in images:  # of another split
             continue
         where = f"{file}: annotation {annotation.get('id')} of {images[image_id]['file_name']}"
@@ -111,8 +180,6 @@ def load(root: Path, split: str) -> Dataset:
             crowds[image_id].append(box)
         else:
             persons[image_id].append(_person(where, annotation, box, scheme))
-    folder = _image_folder(file, images)
-    samples = []
     for image_id, image in images.items():
         sample = assemble(
             image["file_name"],
@@ -121,15 +188,57 @@ def load(root: Path, split: str) -> Dataset:
             len(scheme.labels),
             scheme.box_kind,
             findings,
-            exhaustive=scheme.exhaustive,
+            exhaustive=bool(image.get("exhaustive", scheme.exhaustive)),
             crowds=crowds[image_id],
             stamp=stamp(image),
             strict=True,
+            size=_said_size(file, image) if sized else None,
         )
-        if sample is not None:
+        if sample is not None and not sized:
             _check_size(file, image, sample.size)
-        samples.append(sample)
-    return finish("own", root, split, scheme.label_set, scheme.labels, scheme.multi_label, samples, findings)
+        yield sample
+
+
+def _said_size(file: Path, image: dict[str, Any]) -> tuple[int, int]:
+    size = image.get("height"), image.get("width")
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise DatasetError(
+            f"{file}: {image['file_name']}: width and height are {size[1]!r} and {size[0]!r}; pixels are expected"
+        )
+    return int(image["height"]), int(image["width"])
+
+
+def _dataset(root: Path, split: str, scheme: _Scheme, samples: Iterable[Sample | None], findings: Findings) -> Dataset:
+    made = finish("own", root, split, scheme.label_set, scheme.labels, scheme.multi_label, samples, findings)
+    return replace(made, prefilled_by=scheme.prefilled_by)
+
+
+def _person_fields(sample: Sample, index: int, dataset: Dataset) -> dict[str, Any]:
+    """What is known of a person, without the box."""
+    fields = {
+        "emotions": _emotion_field(sample.emotions[index], dataset),
+        "track_id": sample.track_ids[index] or None,
+        "gender": sample.gender[index] or None,
+        "age": sample.age[index] or None,
+        "weight": None if sample.weights[index] == 1 else float(sample.weights[index]),
+        "vad": [None if np.isnan(value) else float(value) for value in sample.vad[index]],
+    }
+    return {name: value for name, value in fields.items() if value not in (None, [None] * 3)}
+
+
+def _emotion_field(emotions: Array, dataset: Dataset) -> list[str] | dict[str, float] | None:
+    """Labels where it is decided on all of them, else beliefs; None where nothing is known."""
+    known = ~np.isnan(emotions)
+    if not known.any():
+        return None
+    if known.all() and np.isin(emotions, (0, 1)).all() and (dataset.multi_label or emotions.sum() == 1):
+        return [dataset.labels[index] for index in np.flatnonzero(emotions)]
+    return {dataset.labels[index]: float(emotions[index]) for index in np.flatnonzero(known)}
+
+
+def _xywh(box: Array) -> list[float]:
+    x_min, y_min, x_max, y_max = (float(edge) for edge in box)
+    return [x_min, y_min, x_max - x_min, y_max - y_min]
 
 
 def stamp(image: dict[str, Any]) -> int | None:
@@ -184,7 +293,8 @@ def _scheme(file: Path, content: dict[str, Any]) -> _Scheme:
         except (KeyError, TypeError) as error:
             raise DatasetError(f"{file}: each of categories should have an id and a name ({error!r})") from error
         labels = list(categories.values())
-    if not isinstance(labels, list) or not labels or len(set(labels)) < len(labels):
+    only_boxes = info.get("labels") == []
+    if not isinstance(labels, list) or not (labels or only_boxes) or len(set(labels)) < len(labels):
         raise DatasetError(
             f"{file}: no labels: info.label_set should be one of {', '.join(LABEL_SETS)}, or info.labels a list of "
             "different names"
@@ -196,7 +306,15 @@ def _scheme(file: Path, content: dict[str, Any]) -> _Scheme:
         bool(info.get("multi_label", name == "emotic")),
         box_kind,
         bool(info.get("exhaustive", False)),
+        _prefilled_by(file, info),
     )
+
+
+def _prefilled_by(file: Path, info: dict[str, Any]) -> dict[str, Any] | None:
+    model = info.get("prefilled_by")
+    if model is not None and not (isinstance(model, dict) and {"name", "version"} <= model.keys()):
+        raise DatasetError(f"{file}: info.prefilled_by is {model!r}; name and version of a model are expected")
+    return model
 
 
 def _person(where: str, annotation: dict[str, Any], box: Box, scheme: _Scheme) -> Annotation:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from caer_ros import share
+from caer_ros.definitions import PERSONS, TRUTH_TOPIC, typestore
 from caer_ros.offline.datasets.synthetic import cues, figures, folders, pictures, render, scenes
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception.person import BoxKind, EmotionStatus, ScoreType, TrackState
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
-TRUTH_TOPIC = "/ground_truth/persons"
 FRAME_ID = "camera_optical_frame"
 EPOCH_NS = 1_577_836_800_000_000_000
 """Stamp of the first picture: 2020-01-01 00:00 UTC."""
@@ -37,7 +35,7 @@ _ROOM = 0.08
 """Widths of the picture by which people sway to either side; the scene's objects keep as much away."""
 _PERIODS = (4.0, 9.0)
 """Seconds, the quickest and the slowest."""
-_IMAGE, _PERSONS = "sensor_msgs/msg/CompressedImage", "caer_ros/msg/PersonEmotionArray"
+_IMAGE = "sensor_msgs/msg/CompressedImage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +87,15 @@ def write(
         raise DatasetError(f"{folder} exists already and is not empty: remove it, or choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     made = SyntheticBag(folder / "bag", folder / "truth.json")
-    types = _typestore()
+    types = typestore()
     named = []
     with Writer(made.bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         image_connection = writer.add_connection(IMAGE_TOPIC, _IMAGE, typestore=types)
-        truth_connection = writer.add_connection(TRUTH_TOPIC, _PERSONS, typestore=types)
+        truth_connection = writer.add_connection(TRUTH_TOPIC, PERSONS, typestore=types)
         for frame in frames(settings, seed, images, runs=runs, rate=rate):
             image, persons = _image_message(types, frame), _truth_message(types, frame)
             writer.write(image_connection, frame.stamp, types.serialize_cdr(image, _IMAGE))
-            writer.write(truth_connection, frame.stamp, types.serialize_cdr(persons, _PERSONS))
+            writer.write(truth_connection, frame.stamp, types.serialize_cdr(persons, PERSONS))
             name = f"{IMAGE_TOPIC.strip('/')}/{frame.stamp}.jpg"
             named.append((name, replace(frame, image=frame.image[:, :, :0]), f"{frame.run}-"))
     made.truth.write_text(json.dumps(folders.own_content(named)), "utf-8")
@@ -136,14 +134,6 @@ class _Sway:
         return box[0] + x, box[1], box[2] + x, box[3]
 
 
-def _typestore() -> Typestore:
-    """ROS 2 Jazzy's message types and our own."""
-    types = get_typestore(Stores.ROS2_JAZZY)
-    for file in sorted(share.find("msg/PersonEmotionArray.msg").parent.glob("*.msg")):
-        types.register(get_types_from_msg(file.read_text("utf-8"), f"caer_ros/msg/{file.stem}"))
-    return types
-
-
 def _time(types: Typestore, stamp: int) -> Any:
     seconds, nanoseconds = divmod(stamp, 10**9)
     return types.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
@@ -161,7 +151,7 @@ def _image_message(types: Typestore, frame: Frame) -> Any:
 
 def _truth_message(types: Typestore, frame: Frame) -> Any:
     count = len(cues.EMOTIONS)
-    return types.types[_PERSONS](
+    return types.types[PERSONS](
         header=_header(types, frame),
         image_width=frame.width,
         image_height=frame.height,
