@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CompressedImage, Image
+
+from caer_ros.definitions import typestore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,14 +24,14 @@ START_NS = 1_600_000_000 * 10**9
 def write_bag(
     path: Path, messages: Iterable[tuple[str, int, Any]], storage: StoragePlugin = StoragePlugin.MCAP
 ) -> Path:
-    """Write (topic, record time in ns, message) to the new folder ``path``; standard messages only."""
-    typestore = get_typestore(Stores.ROS2_JAZZY)
+    """Write (topic, record time in ns, message) to the new folder ``path``; standard messages and ours."""
+    types = typestore()
     connections: dict[str, Any] = {}
     with Writer(path, version=9, storage_plugin=storage) as writer:
         for topic, stamp_ns, message in messages:
             if topic not in connections:
                 name = message.__class__.__module__.split(".")[0] + "/msg/" + message.__class__.__name__
-                connections[topic] = writer.add_connection(topic, name, typestore=typestore)
+                connections[topic] = writer.add_connection(topic, name, typestore=types)
             writer.write(connections[topic], stamp_ns, serialize_message(message))
     return path
 

@@ -35,6 +35,7 @@ def person(track: int, box: Box = LEFT, label: str = "Happy", **fields: Any) -> 
             **dict(zip(names, box, strict=True)),
             "track_id": f"4f2a-{track}",
             "track_state": PersonEmotion.TRACK_TRACKED,
+            "box_kind": PersonEmotion.BOX_BODY,
             "detection_confidence": 0.9,
             "emotion_status": PersonEmotion.EMOTION_OK if label else PersonEmotion.EMOTION_NO_FACE,
             "scores": scores,

@@ -6,6 +6,7 @@ Data sets, bags and recordings all end in this table, and every metric is a func
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ Array = NDArray[np.float32]
 
 FORMAT = "caer_predictions"
 FORMAT_VERSION = 1
+_STEADY = ("processing", "inference")
 
 
 class PredictionsError(Exception):
@@ -75,9 +77,9 @@ class Timing:
     published: int
     """Nanoseconds on the ROS clock."""
     processing: float
-    """Seconds on the steady clock, from arrival to publishing."""
+    """Seconds on the steady clock, from arrival to publishing; NaN not known."""
     inference: float
-    """Seconds on the steady clock, inside the networks."""
+    """Seconds on the steady clock, inside the networks; NaN not known."""
     drops: int
     """Images that the node's mailbox dropped since its last message."""
 
@@ -181,7 +183,7 @@ def _image_fields(image: ImagePrediction) -> dict[str, Any]:
         "pooled": None if image.pooled is None else _plain(image.pooled),
         "vad": None if image.vad is None else _plain(image.vad),
         "tracked": None if image.tracked is None else _tracked_fields(image.tracked),
-        "timing": None if image.timing is None else asdict(image.timing),
+        "timing": None if image.timing is None else _timing_fields(image.timing),
     }
 
 
@@ -192,6 +194,10 @@ def _tracked_fields(tracked: Tracked) -> dict[str, Any]:
         "smoothed": _plain(tracked.smoothed),
         "top": tracked.top.tolist(),
     }
+
+
+def _timing_fields(timing: Timing) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in asdict(timing).items()}
 
 
 def _plain(array: Array) -> list[Any]:
@@ -282,13 +288,8 @@ def _tracked(fields: dict[str, Any], persons: int, labels: int) -> Tracked:
 
 
 def _timing(fields: dict[str, Any]) -> Timing:
-    return Timing(
-        int(fields["received"]),
-        int(fields["published"]),
-        float(fields["processing"]),
-        float(fields["inference"]),
-        int(fields["drops"]),
-    )
+    processing, inference = (math.nan if fields[name] is None else float(fields[name]) for name in _STEADY)
+    return Timing(int(fields["received"]), int(fields["published"]), processing, inference, int(fields["drops"]))
 
 
 def _array(fields: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> Array:

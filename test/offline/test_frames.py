@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from bag_files import compressed, image, picture, picture_index, write_bag
+from bag_files import START_NS, compressed, image, picture, picture_index, write_bag
 
 from caer_ros.offline import frames
 from caer_ros.offline.datasets.synthetic import bags, scenes
@@ -62,3 +62,35 @@ def test_of_two_cameras_one_must_be_named(tmp_path):
         next(frames.read(bag))
     (frame,) = frames.read(bag, "/right")
     assert picture_index(frame.pixels) == 1
+
+
+# --- Frames by their stamps ---
+
+
+def test_frames_at_stamps_are_just_those_in_recorded_order(tmp_path):
+    bag = write_bag(tmp_path / "bag", [("/cam", START_NS + i, image(picture(i), START_NS + i)) for i in range(6)])
+    problems = []
+    found = list(frames.at(bag, "/cam", [START_NS + 4, START_NS + 1, START_NS + 99], problems))
+    assert [frame.stamp_ns - START_NS for frame in found] == [1, 4]
+    assert [picture_index(frame.pixels) for frame in found] == [1, 4]
+    assert found[0].name == f"cam/{START_NS + 1}"
+    assert problems == []
+
+
+def test_of_two_images_with_one_stamp_the_first_that_can_be_decoded_is_taken(tmp_path):
+    broken = compressed(picture(1), START_NS)
+    broken.data = broken.data[:10]
+    twice = [broken, compressed(picture(2), START_NS), compressed(picture(3), START_NS)]
+    bag = write_bag(tmp_path / "bag", [("/cam", START_NS + i, one) for i, one in enumerate(twice)])
+    problems = []
+    (frame,) = frames.at(bag, "/cam", [START_NS], problems)
+    assert picture_index(frame.pixels) == 2
+    assert len(problems) == 1
+    assert f"/cam at stamp {START_NS}" in problems[0]
+
+
+def test_stamps_are_read_without_decoding(tmp_path):
+    broken = compressed(picture(1), START_NS + 7)
+    broken.data = broken.data[:10]
+    bag = write_bag(tmp_path / "bag", [("/cam", START_NS, broken)])
+    assert frames.stamps(bag) == ("/cam", [START_NS + 7])

@@ -10,20 +10,43 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from offline.metrics.tables import NAN, prediction, table
 
-from caer_ros.offline.predictions import PredictionsError, iterate, read, read_header, write, write_images
+from caer_ros.offline.predictions import (
+    PredictionsError,
+    Timing,
+    Tracked,
+    iterate,
+    read,
+    read_header,
+    write,
+    write_images,
+)
 
 PROBABILITIES = st.floats(0, 1, width=32) | st.just(NAN)
+STAMPS = st.integers(0, 2**63 - 1)
+SECONDS = st.floats(0, 10) | st.just(NAN)
 
 
 def same(a, b):
     for field in dataclasses.fields(a):
         left, right = getattr(a, field.name), getattr(b, field.name)
-        if isinstance(left, np.ndarray):
-            assert right.dtype == np.float32
+        if dataclasses.is_dataclass(left):
+            same(left, right)
+        elif isinstance(left, np.ndarray):
+            assert right.dtype == left.dtype
             assert left.shape == right.shape
             np.testing.assert_array_equal(left, right)
         else:
-            assert left == right
+            assert left == right or (left != left and right != right)
+
+
+def tracked(persons):
+    return st.builds(
+        Tracked,
+        ids=st.tuples(*[st.text(max_size=5)] * persons),
+        coasted=arrays.arrays(bool, persons),
+        smoothed=arrays.arrays(np.float32, (persons, 2), elements=PROBABILITIES),
+        top=arrays.arrays(np.intp, persons, elements=st.integers(-1, 1)),
+    )
 
 
 @given(st.data())
@@ -39,6 +62,8 @@ def test_there_and_back_to_the_last_bit(tmp_path_factory, data):
         "vad": st.none() | arrays.arrays(np.float32, (found, 3), elements=st.floats(-1, 1, width=32)),
         "stamp": st.none() | st.integers(0, 2**63 - 1),
         "saturated": st.booleans(),
+        "tracked": st.none() | tracked(found),
+        "timing": st.none() | st.builds(Timing, STAMPS, STAMPS, SECONDS, SECONDS, st.integers(0, 2**32 - 1)),
     }
     image = prediction("böse/ \n.png", **{name: data.draw(strategy) for name, strategy in draw.items()})
     written = table([image])

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from caer_ros.offline.datasets import load
+from caer_ros.offline.datasets import load, own
 from caer_ros.offline.datasets.own import stamp
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception.person import BoxKind
@@ -173,3 +174,86 @@ def test_annotations_in_their_own_folder(write):
 )
 def test_stamps(image, expected):
     assert stamp(image) == expected
+
+
+# --- Without the images, and back to a file ---
+
+
+def everything():
+    """A person of whom all is known, one of whom nothing is, one of beliefs, a region to ignore, an empty image."""
+    more = {"vad": [0.5, None, -1], "track_id": "7", "gender": "male", "age": "kid", "weight": 0.5}
+    annotations = [
+        more,
+        {"emotions": None},
+        {"emotions": {"Peace": 0.25, "Fear": 0.75}, "bbox": [0.1, 0.2, 33.3, 44.4]},
+        {"bbox": [70, 0, 10, 10], "iscrowd": 1},
+    ]
+    made = content(annotations, {"label_set": "heco", "exhaustive": True})
+    made["images"][1] |= {"width": 80, "height": 60, "exhaustive": False}
+    return made
+
+
+def equal(one, other):
+    for field in dataclasses.fields(one):
+        left, right = getattr(one, field.name), getattr(other, field.name)
+        np.testing.assert_array_equal(left, right, err_msg=field.name)
+
+
+def test_a_file_is_read_without_its_images_just_as_with_them(write):
+    root = write(everything(), "test.json")
+    for with_images, without in zip(
+        load("own", root, "test").samples, own.read(root / "test.json").samples, strict=True
+    ):
+        equal(with_images, without)
+
+
+def test_what_is_read_is_written_and_read_again(tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    first.write_text(json.dumps(everything()))
+    dataset = own.read(first)
+    assert [sample.exhaustive for sample in dataset.samples] == [True, False]
+    second.write_text(json.dumps(own.content(dataset)))
+    again = own.read(second)
+    assert (again.label_set, again.labels, again.multi_label) == (dataset.label_set, dataset.labels, False)
+    for one, other in zip(dataset.samples, again.samples, strict=True):
+        equal(one, other)
+
+
+def test_labels_of_ones_own_and_several_a_person_are_written_too(tmp_path):
+    made = content([{"emotions": []}, {"emotions": ["b", "a"]}], {"labels": ["a", "b"], "multi_label": True})
+    made["images"].pop()
+    for name in ("first.json", "second.json"):
+        (tmp_path / name).write_text(json.dumps(made))
+        dataset = own.read(tmp_path / name)
+        made = own.content(dataset)
+    assert dataset.labels == ("a", "b")
+    assert dataset.samples[0].emotions.tolist() == [[0, 0], [1, 1]]
+    assert [entry["emotions"] for entry in made["annotations"]] == [[], ["a", "b"]]
+
+
+def test_a_set_of_boxes_only_has_no_labels(tmp_path):
+    made = content([{"emotions": None}], {"labels": []})
+    made["images"].pop()
+    (tmp_path / "boxes.json").write_text(json.dumps(made))
+    dataset = own.read(tmp_path / "boxes.json")
+    assert dataset.labels == ()
+    assert dataset.samples[0].emotions.shape == (1, 0)
+
+
+def test_without_images_the_file_has_to_say_their_size(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(content()))
+    with pytest.raises(DatasetError, match=r"b\.png: width and height are None and None; pixels are expected"):
+        own.read(tmp_path / "a.json")
+
+
+def test_who_wrote_the_first_draft_is_kept(tmp_path):
+    model = {"name": "bootstrap", "version": "abc", "boxes": True, "emotions": False}
+    made = everything()
+    made["info"]["prefilled_by"] = model
+    (tmp_path / "a.json").write_text(json.dumps(made))
+    assert own.read(tmp_path / "a.json").prefilled_by == model
+    assert own.content(own.read(tmp_path / "a.json"))["info"]["prefilled_by"] == model
+    made["info"]["prefilled_by"] = "bootstrap"
+    (tmp_path / "a.json").write_text(json.dumps(made))
+    with pytest.raises(DatasetError, match=r"info\.prefilled_by is 'bootstrap'; name and version"):
+        own.read(tmp_path / "a.json")
