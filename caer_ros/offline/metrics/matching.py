@@ -28,6 +28,8 @@ class Matches:
 
     image: NDArray[np.intp]
     """[D] index of the detection's image."""
+    row: NDArray[np.intp]
+    """[D] where the detection stands in the arrays of its image."""
     scores: Floats
     """[D]"""
     emotions: Floats
@@ -81,6 +83,7 @@ def match(
         detection[rows, taken_by[rows, columns] + first_person[index]] = columns + first_detection[index]
     return Matches(
         image=np.repeat(np.arange(len(images)), np.diff(first_detection)),
+        row=np.concatenate(kept),
         scores=_gathered([image.scores[order] for image, order in zip(images, kept, strict=True)]),
         emotions=_gathered([image.emotions[order] for image, order in zip(images, kept, strict=True)]),
         vad=_gathered([_vad(image)[order] for image, order in zip(images, kept, strict=True)]),
