@@ -11,9 +11,9 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
+from caer_ros.offline.bags import pictures
 from caer_ros.perception.person import ScoreType
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ MARK = "made_by_caer_distill.json"
 """Says that a folder of frames is ours to delete, and, beside a run, what that was distilled from."""
 VAL = 0.2
 """The last part of the frames, in time, that chooses the best epoch: neighbours in time look alike."""
-JPEG_QUALITY = 95
 
 
 class DistillationError(Exception):
@@ -95,12 +94,9 @@ def label(teacher: Predictor, frames: Iterable[Frame], folder: Path) -> Labelled
     found = Labelled(labels_seen=dict.fromkeys(teacher.bundle.labels, 0))
     threshold = teacher.bundle.thresholds.person
     for frame in frames:
-        file = folder / f"{frame.name}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(file), frame.pixels[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)):
-            raise DistillationError(f"{file}: cannot be written; is the disk full?")
+        name = pictures.write(folder, frame)
         height, width = frame.pixels.shape[:2]
-        entry = {"id": len(images) + 1, "file_name": f"{frame.name}.jpg", "width": width, "height": height}
+        entry = {"id": len(images) + 1, "file_name": name, "width": width, "height": height}
         images.append(entry | {"stamp": frame.stamp_ns})
         for person in teacher([frame.pixels], DOUBT * threshold)[0].persons:
             sure = person.confidence >= threshold
