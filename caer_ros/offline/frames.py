@@ -19,7 +19,7 @@ from caer_ros.sources import (
     note,
     open_source,
 )
-from caer_ros.stamps import stamp_of
+from caer_ros.stamps import StampError, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -70,7 +70,7 @@ def read(path: Path, topic: str | None = None, every: float = 0.0) -> Iterator[F
                 stamp, message = decode(frame.data)
                 if last is not None and 0 <= stamp - last < step:
                     continue
-                pixels = _pixels(message)
+                pixels = pixels_of(message)
             except _UNDECODABLE as error:
                 note(source.problems, f"{path}: an image of {topic} at {frame.stamp_ns} ns: {error}")
                 continue
@@ -97,11 +97,11 @@ def at(path: Path, topic: str, stamps: Collection[int], problems: list[str]) -> 
     decode = _bag_decoder(source, topic)
     missing = set(stamps)
     for frame in source.frames() if missing else ():
-        if frame.topic != topic or (stamp := stamp_of(bytes(frame.data))) not in missing:
+        if frame.topic != topic or (stamp := header_stamp(bytes(frame.data))) not in missing:
             continue
         try:
             _, message = decode(frame.data)
-            pixels = _pixels(message)
+            pixels = pixels_of(message)
         except _UNDECODABLE as error:
             note(problems, f"{path}: the image of {topic} at stamp {stamp}: {error}")
             continue
@@ -124,7 +124,15 @@ def stamps(path: Path, topic: str | None = None) -> tuple[str, list[int]]:
     source = _bag(path)
     topic = _image_topic(source, topic)
     with bag_errors(path):
-        return topic, [stamp_of(bytes(frame.data)) for frame in source.frames() if frame.topic == topic]
+        return topic, [header_stamp(bytes(frame.data)) for frame in source.frames() if frame.topic == topic]
+
+
+def header_stamp(message: bytes) -> int:
+    """Of a serialized message, in nanoseconds; 0, as where it is not set, of one that is too short to have one."""
+    try:
+        return stamp_of(message)
+    except StampError:
+        return 0
 
 
 def frame_name(topic: str, stamp: int) -> str:
@@ -165,7 +173,8 @@ def _bag_decoder(source: Source, topic: str | None) -> Any:
     return decode
 
 
-def _pixels(message: Any) -> NDArray[np.uint8]:
+def pixels_of(message: Any) -> NDArray[np.uint8]:
+    """RGB uint8 [H,W,3] of a deserialized Image or CompressedImage. Raises ImageError."""
     if message.__msgtype__ == COMPRESSED_IMAGE:
         return images.decode_compressed(message.data)
     return images.decode(

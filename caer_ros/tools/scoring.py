@@ -154,7 +154,8 @@ def read(path: Path) -> GroundTruth:
 def recorded(bag: Path) -> GroundTruth | None:
     """The ground truth on a bag's own ground-truth topic; None when there is no such topic.
 
-    Everybody is called by their true label and track id, and everybody is to be found: it is not said who is hidden.
+    Everybody is called by their true label and track id; who has no track id is somebody else in each image. Everybody
+    is to be found, for it is not said who is hidden; a region to ignore (a person without a kind of box) is not.
     """
     from rclpy.serialization import deserialize_message
     from rosbags.rosbag2 import Reader
@@ -162,20 +163,21 @@ def recorded(bag: Path) -> GroundTruth | None:
     from caer_ros.msg import PersonEmotionArray
     from caer_ros.node.messages import nanoseconds
 
-    images = []
+    images: list[TrueImage] = []
     with Reader(bag) as reader:
         connections = [connection for connection in reader.connections if connection.topic == TRUTH_TOPIC]
         for _, _, data in reader.messages(connections) if connections else ():
             message = deserialize_message(bytes(data), PersonEmotionArray)
-            persons = tuple(_recorded(person) for person in message.persons)
+            persons = tuple(_recorded(person, f"{len(images)}.{i}") for i, person in enumerate(message.persons))
             images.append(TrueImage(nanoseconds(message.header.stamp), False, persons))
     return GroundTruth(tuple(images)) if images else None
 
 
-def _recorded(person: PersonEmotion) -> TruePerson:
+def _recorded(person: PersonEmotion, place: str) -> TruePerson:
+    """``place``: unique in the bag, for those without a track id."""
     box = (person.x_min, person.y_min, person.x_max, person.y_max)
-    name = "_".join(filter(None, (person.top_label.replace("/", "-"), person.track_id)))
-    return TruePerson(name, f"{name}/1", box, box, visible=1.0, ignore=False)
+    name = "_".join(filter(None, (person.top_label.replace("/", "-"), person.track_id or place)))
+    return TruePerson(name, f"{name}/1", box, box, visible=1.0, ignore=person.box_kind == person.BOX_UNKNOWN)
 
 
 def _image(image: dict[str, Any]) -> TrueImage:

@@ -193,7 +193,13 @@ def write_truthful(folder, stamps, true_stamps=None):
             writer.write(camera, stamp, serialize_message(compressed(dark, stamp)))
         for stamp in true_stamps or stamps:
             true = PersonEmotion(
-                track_id="1-1", top_label="Surprise", x_min=120.0, y_min=40.0, x_max=200.0, y_max=200.0
+                track_id="1-1",
+                top_label="Surprise",
+                box_kind=PersonEmotion.BOX_BODY,
+                x_min=120.0,
+                y_min=40.0,
+                x_max=200.0,
+                y_max=200.0,
             )
             writer.write(truth, stamp, serialize_message(stamped(PersonEmotionArray(persons=[true]), stamp)))
     return bag

@@ -212,3 +212,29 @@ def test_a_file_that_is_no_ground_truth_is_named(tmp_path: Path, text: str) -> N
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(scoring.GroundTruthError, match=r"absent\.json"):
         scoring.read(tmp_path / "absent.json")
+
+
+def test_a_bags_own_truth_says_who_is_to_be_found(tmp_path: Path) -> None:
+    """A person without a kind of box is a region to ignore; without a track id nobody is the same as anybody."""
+    from bag_files import stamped
+    from rclpy.serialization import serialize_message
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from caer_ros.definitions import PERSONS, TRUTH_TOPIC, typestore
+    from caer_ros.msg import PersonEmotion, PersonEmotionArray
+
+    sides = dict(zip(("x_min", "y_min", "x_max", "y_max"), A, strict=True))
+    tracked = PersonEmotion(box_kind=PersonEmotion.BOX_BODY, track_id="4", top_label="Sad", **sides)
+    nameless = PersonEmotion(box_kind=PersonEmotion.BOX_BODY, top_label="Sad", **sides)
+    crowd = PersonEmotion(box_kind=PersonEmotion.BOX_UNKNOWN, **sides)
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection(TRUTH_TOPIC, PERSONS, typestore=typestore())
+        for stamp in (1, 2):
+            said = stamped(PersonEmotionArray(persons=[tracked, nameless, crowd, nameless]), stamp)
+            writer.write(topic, stamp, serialize_message(said))
+    truth = scoring.recorded(tmp_path / "bag")
+    assert truth is not None
+    assert [[p.ignore for p in image.persons] for image in truth.images] == [[False, False, True, False]] * 2
+    first, second = ({p.identity for p in image.persons if not p.ignore} for image in truth.images)
+    assert len(first) == len(second) == 3
+    assert first & second == {"Sad_4/1"}

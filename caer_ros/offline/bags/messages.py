@@ -55,7 +55,7 @@ def read(bag: Path, topic: str, left_out: list[str]) -> Iterator[Recorded]:
         connections = [connection for connection in reader.connections if connection.topic == topic]
         if not connections:
             raise SourceError(f"{bag}: no topic {topic}; there are {', '.join(sorted(reader.topics)) or 'none'}")
-        stores = {connection.id: _typestore(connection) for connection in connections}
+        stores = {connection.id: types_of(connection) for connection in connections}
         with closing(reader.messages(connections)) as messages:
             for connection, log_ns, data in messages:
                 try:
@@ -76,7 +76,7 @@ def nanoseconds(time: Any) -> int:
     return int(time.sec) * 10**9 + int(time.nanosec)
 
 
-def _typestore(connection: Connection) -> Typestore:
+def types_of(connection: Connection) -> Typestore:
     """The bag's own definitions; ours, where it carries none (sqlite bags of old)."""
     definition = connection.msgdef
     if definition.format == MessageDefinitionFormat.NONE or not definition.data:

@@ -16,7 +16,7 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.offline import frames
-from caer_ros.offline.bags import messages
+from caer_ros.offline.bags import messages, truth_message
 from caer_ros.offline.bags.messages import nanoseconds, value
 from caer_ros.offline.datasets import own
 from caer_ros.offline.datasets.annotations import Annotation, assemble, finish
@@ -52,12 +52,13 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
     findings, samples = Findings(), []
     kinds: set[BoxKind] = set()
     labels: tuple[str, ...] | None = None
-    score_type = ScoreType.UNKNOWN
+    score_type, model_id = ScoreType.UNKNOWN, ""
     for message in messages.read(bag, topic, findings.skipped):
         content = message.content
         said = tuple(map(str, content.labels))
         if labels is not None and said != labels:
             raise DatasetError(f"{bag}: {topic} changes its labels in mid-bag, from {labels} to {said}")
+        model_id = str(value(content, "model_id", ""))
         labels, score_type = said, ScoreType(int(value(content, "score_type", ScoreType.UNKNOWN)))
         kinds |= {BoxKind(int(person.box_kind)) for person in content.persons} - {BoxKind.UNKNOWN}
         samples.append(_sample(bag, image_topic, content, labels, findings))
@@ -70,7 +71,8 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
     kind = kinds.pop() if kinds else BoxKind.BODY  # of images with nobody too
     alike = (replace(sample, box_kind=kind) for sample in samples if sample is not None)
     kept = _of_images(bag, image_topic, stamps, alike, findings)
-    return finish("bag", bag, "test", known, labels, multi_label, kept, findings)
+    made = finish("bag", bag, "test", known, labels, multi_label, kept, findings)
+    return replace(made, prefilled_by=truth_message.prefilled_by(model_id))
 
 
 def from_json(file: Path, bag: Path, image_topic: str | None = None) -> Dataset:

@@ -1,7 +1,8 @@
 """Data of one's own: a json in COCO's form, with emotions.
 
-``{train,val,test}.json`` in the root or in ``annotations/``, images below the root or in ``images/``; or ``root`` is
-one json file, of whose images those with ``"split": "train"`` (and so on) are taken, or all where none has that field.
+``{train,val,test}.json`` in the root or in ``annotations/``, images below the root or in ``images/``; or one json
+file, ``root`` itself or ``annotations.json`` in it, of whose images those with ``"split": "train"`` (and so on) are
+taken, or all where none has that field. Fields that are not named here are left alone.
 A small example::
 
     {
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SPLITS = ("train", "val", "test")
+WHOLE = "annotations.json"
+"""In the root of a set: all splits in one file."""
 BOX_KINDS = {"body": BoxKind.BODY, "head": BoxKind.HEAD, "face": BoxKind.FACE}
 _Images = dict[Any, dict[str, Any]]
 _STAMP = re.compile(r"(?:^|\D)(\d{16,19})$")
@@ -93,7 +96,7 @@ def load(root: Path, split: str) -> Dataset:
     findings = Findings()
     file = root if root.is_file() else _annotations_file(root, split)
     images, entries, scheme = _parse(file)
-    if root.is_file():
+    if file == root or file.name == WHOLE:
         images = _of_split(file, images, split, findings)
     folder = _image_folder(file, images)
     samples = list(_samples(file, images, entries, scheme, folder, findings, sized=False))
@@ -250,11 +253,12 @@ def stamp(image: dict[str, Any]) -> int | None:
 
 
 def _annotations_file(root: Path, split: str) -> Path:
-    for file in (root / f"{split}.json", root / "annotations" / f"{split}.json"):
+    for file in (root / f"{split}.json", root / "annotations" / f"{split}.json", root / WHOLE):
         if file.is_file():
             return file
     raise DatasetError(
-        f"{root}: no {split}.json, neither here nor in annotations/; a single json file is given by name"
+        f"{root}: no {split}.json, neither here nor in annotations/, and no {WHOLE}; a json of another name is given "
+        "as the path"
     )
 
 

@@ -257,3 +257,11 @@ def test_who_wrote_the_first_draft_is_kept(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(made))
     with pytest.raises(DatasetError, match=r"info\.prefilled_by is 'bootstrap'; name and version"):
         own.read(tmp_path / "a.json")
+
+
+def test_a_folder_may_have_one_file_for_all_splits(write):
+    made = content([{}])
+    made["images"][0]["split"], made["images"][1]["split"] = "train", "val"
+    root = write(made, "annotations.json")
+    assert [sample.image_id for sample in load("own", root, "train").samples] == [FRAME]
+    assert [sample.image_id for sample in load("own", root, "val").samples] == ["b.png"]

@@ -17,9 +17,11 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from caer_ros.definitions import PERSONS, TRUTH_TOPIC, typestore
+from caer_ros.offline.bags import truth_message
+from caer_ros.offline.datasets.annotations import one_hot
 from caer_ros.offline.datasets.synthetic import cues, figures, folders, pictures, render, scenes
 from caer_ros.offline.sample import DatasetError
-from caer_ros.perception.person import BoxKind, EmotionStatus, ScoreType, TrackState
+from caer_ros.perception.person import BoxKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,74 +136,23 @@ class _Sway:
         return box[0] + x, box[1], box[2] + x, box[3]
 
 
-def _time(types: Typestore, stamp: int) -> Any:
-    seconds, nanoseconds = divmod(stamp, 10**9)
-    return types.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
-
-
-def _header(types: Typestore, frame: Frame) -> Any:
-    return types.types["std_msgs/msg/Header"](stamp=_time(types, frame.stamp), frame_id=FRAME_ID)
-
-
 def _image_message(types: Typestore, frame: Frame) -> Any:
     options = [cv2.IMWRITE_JPEG_QUALITY, pictures.JPEG_QUALITY]
     data = cv2.imencode(".jpg", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), options)[1].reshape(-1)
-    return types.types[_IMAGE](header=_header(types, frame), format="rgb8; jpeg compressed bgr8", data=data)
+    header = truth_message.header(types, frame.stamp, FRAME_ID)
+    return types.types[_IMAGE](header=header, format="rgb8; jpeg compressed bgr8", data=data)
 
 
 def _truth_message(types: Typestore, frame: Frame) -> Any:
-    count = len(cues.EMOTIONS)
-    return types.types[PERSONS](
-        header=_header(types, frame),
-        image_width=frame.width,
-        image_height=frame.height,
-        model_id="ground_truth",
-        model_version="",
-        score_type=int(ScoreType.SOFTMAX),
-        labels=list(cues.EMOTIONS),
-        labels_version=1,
-        predictable=np.ones(count, bool),
-        taught_labels=[],
-        received=_time(types, frame.stamp),
-        published=_time(types, frame.stamp),
-        processing_time=0.0,
-        inference_time=0.0,
-        mailbox_drops=0,
-        saturated=False,
-        persons=[_person_message(types, person, frame) for person in frame.persons],
-    )
-
-
-def _person_message(types: Typestore, person: render.Truth, frame: Frame) -> Any:
-    unknown = float("nan")
-    scores = np.zeros(len(cues.EMOTIONS), np.float32)
-    scores[person.cues.emotion] = 1.0
-    left, top, right, bottom = person.box
-    valence, arousal, dominance = person.vad
-    return types.types["caer_ros/msg/PersonEmotion"](
-        track_id=f"{frame.run}-{person.track_id}",
-        track_state=int(TrackState.TRACKED),
-        track_age=unknown,
-        x_min=left,
-        y_min=top,
-        x_max=right,
-        y_max=bottom,
-        box_kind=int(BoxKind.BODY),
-        detection_confidence=1.0,
-        face_x_min=unknown,
-        face_y_min=unknown,
-        face_x_max=unknown,
-        face_y_max=unknown,
-        emotion_status=int(EmotionStatus.OK),
-        scores=scores,
-        smoothed_scores=scores,
-        taught_scores=np.empty(0, np.float32),
-        top_index=person.cues.emotion,
-        top_label=cues.EMOTIONS[person.cues.emotion],
-        top_score=1.0,
-        valence=valence,
-        arousal=arousal,
-        dominance=dominance,
-        direction=types.types["geometry_msgs/msg/Vector3"](x=unknown, y=unknown, z=unknown),
-        position=types.types["geometry_msgs/msg/Point"](x=unknown, y=unknown, z=unknown),
-    )
+    persons = [
+        truth_message.TruePerson(
+            person.box,
+            BoxKind.BODY,
+            one_hot(cues.EMOTIONS[person.cues.emotion], cues.EMOTIONS),
+            person.vad,
+            f"{frame.run}-{person.track_id}",
+        )
+        for person in frame.persons
+    ]
+    scheme = truth_message.Scheme(cues.EMOTIONS, multi_label=False)
+    return truth_message.message(types, frame.stamp, FRAME_ID, (frame.height, frame.width), scheme, persons)
