@@ -97,7 +97,7 @@ class ImagePrediction:
     scores: Array
     """[P] detection scores, 0..1."""
     emotions: Array
-    """[P,E] probabilities; NaN where not predicted."""
+    """[P,E] probabilities of this image alone, after the bundle's calibration; NaN where not predicted."""
     pooled: Array | None = None
     """[N,E] probabilities read in the ground-truth boxes, in the order of ``Sample.boxes``; None: not computed."""
     vad: Array | None = None
