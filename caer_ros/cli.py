@@ -63,13 +63,34 @@ COMMANDS = (
     Command(("train",), "caer_ros.offline.commands.train", "train a teacher or a student"),
     Command(("distill",), "caer_ros.offline.commands.distill", "teach a student on unlabelled frames of a robot"),
     Command(("evaluate", "dataset"), "caer_ros.offline.commands.evaluate", "ER, PD and OER of a model on a data set"),
+    Command(
+        ("evaluate", "bag"), "caer_ros.offline.commands.evaluate_bag", "what a robot perceived, from its recordings"
+    ),
+    Command(
+        ("evaluate", "compare"),
+        "caer_ros.offline.commands.evaluate_compare",
+        "two evaluations, frame by frame the same",
+    ),
+    Command(
+        ("evaluate", "hardest"), "caer_ros.offline.commands.evaluate_hardest", "the frames to annotate or train on next"
+    ),
+    Command(("bag", "info"), "caer_ros.offline.commands.bag_info", "topics, rates, gaps and stamps of a bag"),
+    Command(("bag", "extract"), "caer_ros.offline.commands.bag_extract", "pictures of a bag, to be annotated"),
+    Command(
+        ("bag", "label-studio"), "caer_ros.offline.commands.bag_label_studio", "annotate pictures, and read it back"
+    ),
+    Command(("bag", "merge"), "caer_ros.offline.commands.bag_merge", "the ground truth as a topic of a bag"),
+    Command(("bag", "bench"), "caer_ros.tools.bag_bench", "play a bag into the node and hold it to limits"),
+    Command(("calibrate",), "caer_ros.offline.commands.calibrate", "make a bundle's scores honest probabilities"),
     Command(("export",), "caer_ros.offline.commands.export", "make a model bundle of a checkpoint"),
     Command(("reproduce",), "caer_ros.offline.commands.reproduce", "train and print a table of the paper"),
     Command(("bench", "node"), "caer_ros.tools.bench_node", "measure the latency and throughput of the node"),
+    Command(("bench", "evaluate"), "caer_ros.tools.bench_evaluate", "measure the evaluation of bags"),
     Command(("bench", "tracking"), "caer_ros.tools.bench_tracking", "measure detection and identity on generated bags"),
 )
 
 GROUPS = {
+    "bag": "look into recordings, annotate them, replay them",
     "bench": "measure speed, tracking and training",
     "data": "check and make data sets",
     "evaluate": "measure what a model perceives",

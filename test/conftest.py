@@ -15,3 +15,11 @@ else:
     # No deadline: how long an example takes says something about the machine, not about the code.
     settings.register_profile("caer_ros", deadline=None)
     settings.load_profile("caer_ros")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many reports nobody looked at; each skip stands in the short summary too."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if "NO BROWSER" in str(report.longrepr)]
+    if skipped:
+        told = f"SKIPPED: {len(skipped)} tests in a browser, as there is none; apt install chromium chromium-driver"
+        terminalreporter.write_line(told, yellow=True, bold=True)

@@ -10,6 +10,7 @@ import numpy as np
 from caer_ros.offline import predictions as prediction_table
 from caer_ros.offline.calibration_fit import CalibrationError, Candidates, folds
 from caer_ros.offline.datasets import own
+from caer_ros.offline.evaluation.results import ANNOTATIONS, PREDICTIONS
 from caer_ros.offline.metrics.intervals import image_groups
 from caer_ros.offline.metrics.joined import join
 from caer_ros.offline.metrics.matching import match
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.intp]
 
-PREDICTIONS, ANNOTATIONS = "predictions.jsonl", "annotations.json"
 IOU = 0.5
 Split = Literal["result folder", "track or recording", "track"]
 

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from caer_ros.arguments import positive
 from caer_ros.tools import domain
+from caer_ros.tools.folder import Output
 from caer_ros.tools.performance import TRUTH, DemoError, Scenario, perform
 
 if TYPE_CHECKING:
@@ -91,19 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def prepare(out: Path) -> Path:
     """An empty output folder: a new one, or one that an earlier demo filled. Raises DemoError for any other."""
-    out = out.resolve()
-    if out.exists() and not out.is_dir():
-        raise DemoError(f"--out {out}: is a file")
-    names = {entry.name for entry in out.iterdir()} if out.exists() else set()
-    strange = sorted(names - OURS) or sorted(names if MARKER not in names else ())
-    if strange:
-        raise DemoError(f"--out {out}: holds {strange[0]}, which no demo wrote; name an empty or a new folder")
-    for name in names:
-        path = out / name
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    (out / "logs").mkdir(parents=True)
-    (out / MARKER).write_text("Made by `caer demo`, which empties this folder when it is called again.\n", "utf8")
-    return out
+    return Output("demo", "--out", MARKER, frozenset(OURS)).prepare(out)
 
 
 @contextmanager

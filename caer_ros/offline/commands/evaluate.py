@@ -1,7 +1,7 @@
 """Measure a model on a data set: ER, PD and OER, each beside what it must be read with.
 
-The model is a bundle, as the node runs it, or a checkpoint. With --output the predictions, all numbers and a report
-with plots and pictures are written.
+The model is a bundle, as the node runs it, or a checkpoint. With --output the predictions, the annotations, all numbers
+and a report with plots and pictures are written; `caer evaluate compare` takes such folders.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FORMAT = "caer evaluate dataset"
 FORMAT_VERSION = 1
-PREDICTIONS, METRICS, REPORT = "predictions.jsonl", "metrics.json", "report.html"
 SHARED_IMAGES = (
     "The model or a teacher of it was trained on COCO, and EMOTIC's mscoco images are COCO's: it may have seen some of "
     "this split."
@@ -33,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="the folder that it was unpacked into")
     parser.add_argument("--model", required=True, help="a bundle (name or folder), or a checkpoint (.ckpt)")
     parser.add_argument("--split", default="test", help="default: %(default)s")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"write {PREDICTIONS}, {METRICS} and {REPORT}")
+    written = "write report.html, metrics.json, and the predictions and annotations that they are of"
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help=written)
     parser.add_argument("--no-images", action="store_true", help="no pictures of people in the report")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N, tensorrt:N (default: %(default)s)")
     parser.add_argument("--limit", type=whole, metavar="N", help="only so many images, drawn at random, seed 0")
@@ -55,15 +55,14 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from caer_ros.offline import predictions as prediction_table
     from caer_ros.offline.datasets import load
-    from caer_ros.offline.evaluation import predict, table
+    from caer_ros.offline.evaluation import predict, results, table
     from caer_ros.offline.metrics import summary
 
     dataset = _limited(load(args.name, args.path, args.split), args.limit)
     predictions, mapping = predict.relabel(_predict(args, dataset), dataset)
     if args.output:  # first of all: they took the time
-        prediction_table.write(args.output / PREDICTIONS, predictions)
+        results.write(args.output, dataset, predictions)
     evaluation = summary.evaluate(
         dataset,
         predictions,
@@ -83,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
 
         table.show(evaluation, Console())
     if args.output:
-        _write_report(args, dataset, predictions, evaluation, json.dumps(content, indent=1))
+        written = results.finish(args.output, content, _html(args, dataset, predictions, evaluation))
+        if not args.json:
+            print(written)
     return 0
 
 
@@ -158,14 +159,9 @@ def _findings(dataset: Dataset) -> list[str]:
     return [f"Left out while loading: {' and '.join(said)} (`caer data check` lists them)."] if said else []
 
 
-def _write_report(
-    args: argparse.Namespace, dataset: Dataset, predictions: Predictions, evaluation: Evaluation, metrics: str
-) -> None:
+def _html(args: argparse.Namespace, dataset: Dataset, predictions: Predictions, evaluation: Evaluation) -> str:
     from caer_ros.offline.evaluation import report
     from caer_ros.offline.metrics.joined import join
 
-    (args.output / METRICS).write_text(metrics + "\n", "utf-8")
     joined = join(dataset.samples, predictions, args.annotations, args.any_box_kind)
-    (args.output / REPORT).write_text(report.html(joined, evaluation, pictures=not args.no_images), "utf-8")
-    if not args.json:
-        print(f"written: {args.output / REPORT}, {METRICS} and {PREDICTIONS} beside it")
+    return report.html(joined, evaluation, pictures=not args.no_images)

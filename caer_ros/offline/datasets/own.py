@@ -38,6 +38,7 @@ be read are left out and counted.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass, replace
@@ -144,6 +145,11 @@ def content(dataset: Dataset) -> dict[str, Any]:
         "images": images,
         "annotations": [{"id": number_} | entry for number_, entry in enumerate(entries, start=1)],
     }
+
+
+def dumps(dataset: Dataset) -> str:
+    """What a file holds of a data set: ``content`` as text."""
+    return json.dumps(content(dataset)) + "\n"
 
 
 def _parse(file: Path) -> tuple[_Images, list[dict[str, Any]], _Scheme]:

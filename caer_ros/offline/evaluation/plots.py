@@ -32,7 +32,7 @@ _WIDTH = 10.4
 _COLUMNS = 6
 _POINTS = 200
 """Of a curve, at most."""
-_RC: dict[Any, Any] = {
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "caer_ros",
     "font.size": 9,
@@ -45,7 +45,7 @@ _RC: dict[Any, Any] = {
 
 def all_plots(joined: Joined, evaluation: Evaluation) -> Iterator[Plot]:
     """Heading, explanation and SVG of each plot that the evaluation has the numbers for."""
-    with rc_context(_RC):
+    with rc_context(RC):
         if evaluation.er is not None:
             scores = joined.pooled()
             yield _average_precision(evaluation)
@@ -75,7 +75,7 @@ def _average_precision(evaluation: Evaluation) -> Plot:
     return (
         "Average precision",
         "Of each label, in annotated boxes; beside it the part of persons who have it.",
-        _svg(figure),
+        svg(figure),
     )
 
 
@@ -86,13 +86,18 @@ def _curves(evaluation: Evaluation, targets: Floats, scores: Floats) -> Plot:
     shown = [index for index in range(len(labels)) if er.positives[index]]
     figure, grid = _grid(len(shown))
     for axes, index in zip(grid, shown, strict=True):
-        precision, recall, _ = precision_recall(targets[:, index], scores[:, index])
-        chosen = np.unique(np.linspace(0, len(recall) - 1, _POINTS).astype(int))
-        axes.axhline(er.prevalence[index], color=ORANGE, linewidth=1)
-        axes.plot(recall[chosen], precision[chosen], color=BLUE, linewidth=1.2)
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 1), yticks=(0, 1))
+        curve(axes, targets[:, index], scores[:, index], er.prevalence[index])
         axes.set_title(f"{labels[index]} {100 * er.average_precision[index]:.0f}")
-    return "Precision and recall", "Recall to the right, precision upwards; the line is the prevalence.", _svg(figure)
+    return "Precision and recall", "Recall to the right, precision upwards; the line is the prevalence.", svg(figure)
+
+
+def curve(axes: Axes, targets: Floats, scores: Floats, prevalence: float) -> None:
+    """Precision against recall of one label of persons [N], and its prevalence."""
+    precision, recall, _ = precision_recall(targets, scores)
+    chosen = np.unique(np.linspace(0, len(recall) - 1, _POINTS).astype(int))
+    axes.axhline(prevalence, color=ORANGE, linewidth=1)
+    axes.plot(recall[chosen], precision[chosen], color=BLUE, linewidth=1.2)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 1), yticks=(0, 1))
 
 
 def _emotion_scores(evaluation: Evaluation, targets: Floats, scores: Floats) -> Plot:
@@ -112,14 +117,25 @@ def _emotion_scores(evaluation: Evaluation, targets: Floats, scores: Floats) -> 
     return (
         "Emotion scores",
         "Blue: of persons who have the label; grey: of the others; each adds up to 1.",
-        _svg(figure),
+        svg(figure),
     )
 
 
 def _reliability(reliability: Reliability) -> Plot:
-    """Mean truth against mean score over bins, every label a thin line and all together a thick one."""
+    """Mean truth against mean score over bins, and how many scores each bin has."""
     figure = Figure((_WIDTH, 4.2), layout="constrained")
     axes, counts = figure.subplots(1, 2, width_ratios=(2, 1))
+    diagram(axes, reliability)
+    count = reliability.count.sum(axis=0)
+    bins = len(count)
+    counts.bar((np.arange(bins) + 0.5) / bins, count, width=0.9 / bins, color=BLUE)
+    counts.set(xlim=(0, 1), xlabel="score", ylabel="scores")
+    heading = f"Reliability against the {'part of annotators' if reliability.against == 'votes' else 'labels'}"
+    return heading, reliability_words(reliability), svg(figure)
+
+
+def diagram(axes: Axes, reliability: Reliability) -> None:
+    """Mean truth against mean score over bins, every label a thin line and all together a thick one."""
     axes.plot((0, 1), (0, 1), color=GREY, linewidth=1)
     for score, frequency in zip(reliability.score, reliability.frequency, strict=True):
         filled = ~np.isnan(score)
@@ -133,16 +149,12 @@ def _reliability(reliability: Reliability) -> Plot:
     axes.plot(score, frequency, color=BLUE, linewidth=2, marker="o", markersize=4)
     truth = "part of annotators who chose it" if reliability.against == "votes" else "part that has the label"
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score", ylabel=truth)
-    bins = len(count)
-    counts.bar((np.arange(bins) + 0.5) / bins, count, width=0.9 / bins, color=BLUE)
-    counts.set(xlim=(0, 1), xlabel="score", ylabel="scores")
-    heading = f"Reliability against the {'part of annotators' if reliability.against == 'votes' else 'labels'}"
+
+
+def reliability_words(reliability: Reliability) -> str:
+    """What the diagram shows."""
     error = f"{100 * reliability.mean_ece:.2f} %"
-    return (
-        heading,
-        f"Thick: all labels together; thin: each. Expected calibration error {error}, mean of labels.",
-        _svg(figure),
-    )
+    return f"Thick: all labels together; thin: each. Expected calibration error {error}, mean of labels."
 
 
 def _detection_scores(joined: Joined) -> Plot:
@@ -168,7 +180,7 @@ def _detection_scores(joined: Joined) -> Plot:
     heights.hist(part[found], bins, color=BLUE, label="found")
     heights.set(xlim=(0, 1), xlabel="height of the box, part of the image", ylabel="persons")
     heights.legend(frameon=False)
-    return "Persons", "Detection scores, and who is found at the model's threshold.", _svg(figure)
+    return "Persons", "Detection scores, and who is found at the model's threshold.", svg(figure)
 
 
 def _found(detection: NDArray[np.intp], scores: Floats, threshold: float) -> NDArray[np.bool_]:
@@ -186,7 +198,8 @@ def _grid(plots: int, height: float = 1.3) -> tuple[Figure, list[Axes]]:
     return figure, list(grid[:plots])
 
 
-def _svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> bytes:
+    """The figure as a file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

@@ -21,8 +21,10 @@ from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Pred
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception import predictor
 from caer_ros.perception.bundle import Bundle, Provenance, Thresholds
+from caer_ros.perception.calibration import calibrated
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.person import ScoreType
+from caer_ros.perception.prediction import Prediction, Stopwatch
 from caer_ros.perception.resizing import place, plan
 from caer_ros.perception.single_shot import SingleShot, persons_of
 
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.offline.predictions import Tracked
     from caer_ros.offline.sample import Dataset, Sample
     from caer_ros.offline.single_shot import SingleShotGraph
     from caer_ros.offline.training.checkpoint import CheckpointCard
-    from caer_ros.perception.person import Array, Person
+    from caer_ros.perception.person import Array
     from caer_ros.perception.predictor import Predictor
     from caer_ros.perception.resizing import Fit
 
@@ -45,9 +48,9 @@ if TYPE_CHECKING:
     Ready = Callable[[PredictionHeader], None]
     Run = Callable[[Image], dict[str, Array]]
     """Images [1,H,W,3] of the input's size to the graph's outputs."""
-    Predict = Callable[[Sample, Image, float], tuple[list[Person], bool, Array | None]]
-    """A sample, its image and the lowest score to keep: persons, whether the list was full, and scores [N,E] read in
-    the annotated boxes."""
+    Predict = Callable[[Sample, Image, float, float | None], tuple[Prediction, Array | None]]
+    """A sample, its image, and ``min_confidence`` and ``emotion_confidence`` of ``predictor.Predictor``, to what the
+    model found, and the scores [N,E] that it gives in the annotated boxes."""
 
 KEPT = 0.01
 """Lowest detection score in a table. Ours: below it COCO's mean precision does not change in the third digit."""
@@ -84,9 +87,18 @@ def predict_bundle(
         EngineError: the bundle does not run.
         DatasetError: an image cannot be read, or is not of the size that was annotated.
     """
-    model = predictor.load(bundle, settings or EngineSettings(), maps=True)
-    predict = _with_maps(bundle, model.run) if isinstance(model, SingleShot) else _without_maps(model)
+    _, predict = load(bundle, settings or EngineSettings())
     return _predict(bundle, predict, samples, source, kept, watch, ready)
+
+
+def load(bundle: Bundle, settings: EngineSettings) -> tuple[Predictor, Predict]:
+    """A bundle's predictor, and how to ask it about one image and its annotated boxes in one run of the network.
+
+    Raises:
+        EngineError, BundleError: as ``predictor.load``.
+    """
+    model = predictor.load(bundle, settings, maps=True)
+    return model, _with_maps(bundle, model.run) if isinstance(model, SingleShot) else _without_maps(model)
 
 
 def predict_checkpoint(
@@ -138,7 +150,10 @@ def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, st
         return predictions, ""
     if not dataset.labels:
         header = replace(header, label_set=dataset.label_set, labels=())
-        bare = [replace(image, emotions=image.emotions[:, :0], pooled=None) for image in predictions.images]
+        bare = [
+            replace(image, emotions=image.emotions[:, :0], pooled=None, tracked=_relabelled(image.tracked, []))
+            for image in predictions.images
+        ]
         return Predictions(header, bare), "The set has no emotions: PD only."
     meaning = counterparts(dataset, header)
     missing = [label for label in dataset.labels if label not in meaning]
@@ -149,12 +164,13 @@ def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, st
         )
     columns = [header.labels.index(meaning[label]) if label in meaning else -1 for label in dataset.labels]
 
-    def mapped(scores: Array) -> Array:
-        # One more column of NaN, which the index -1 takes.
-        return np.hstack([scores, np.full((len(scores), 1), np.nan, np.float32)])[:, columns]
-
     changed = [
-        replace(image, emotions=mapped(image.emotions), pooled=None if image.pooled is None else mapped(image.pooled))
+        replace(
+            image,
+            emotions=_columns(image.emotions, columns),
+            pooled=None if image.pooled is None else _columns(image.pooled, columns),
+            tracked=_relabelled(image.tracked, columns),
+        )
         for image in predictions.images
     ]
     renamed = [f"{meaning[label]} as {label}" for label in dataset.labels if meaning.get(label, label) != label]
@@ -165,6 +181,20 @@ def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, st
         parts.append(f"Never predicted, so at chance: {', '.join(missing)}.")
     header = replace(header, label_set=dataset.label_set, labels=dataset.labels)
     return Predictions(header, changed), " ".join(parts)
+
+
+def _columns(scores: Array, columns: list[int]) -> Array:
+    """[P,E] scores as other columns of them; -1 gives NaN."""
+    # One more column of NaN, which the index -1 takes.
+    return np.hstack([scores, np.full((len(scores), 1), np.nan, np.float32)])[:, columns]
+
+
+def _relabelled(tracked: Tracked | None, columns: list[int]) -> Tracked | None:
+    """The same for what is known of tracks; a reported label without a counterpart is none."""
+    if tracked is None:
+        return None
+    top = [columns.index(label) if label >= 0 and label in columns else -1 for label in tracked.top.tolist()]
+    return replace(tracked, smoothed=_columns(tracked.smoothed, columns), top=np.array(top, np.intp))
 
 
 def counterparts(dataset: Dataset, header: PredictionHeader) -> dict[str, str]:
@@ -201,24 +231,30 @@ def _predict(
     if ready is not None:
         ready(header)
     pairs = watch(read_ahead(samples))
-    return Predictions(header, tuple(_image(bundle, sample, *predict(sample, image, kept)) for sample, image in pairs))
+    found = (_image(bundle, sample, *predict(sample, image, kept, None)) for sample, image in pairs)
+    return Predictions(header, tuple(found))
 
 
-def _image(
-    bundle: Bundle, sample: Sample, persons: Sequence[Person], saturated: bool, pooled: Array | None
-) -> ImagePrediction:
+def _image(bundle: Bundle, sample: Sample, prediction: Prediction, pooled: Array | None) -> ImagePrediction:
+    persons = prediction.persons
+
+    def honest(rows: Iterable[Array]) -> Array:
+        """Calibrated, as the node's pipeline does it."""
+        calibration, score_type = bundle.calibration, bundle.score_type
+        return _stacked([calibrated(row, calibration, score_type) for row in rows], len(bundle.labels))
+
     vads = [person.vad for person in persons if person.vad is not None]
     return ImagePrediction(
         image_id=sample.image_id,
         size=sample.size,
         boxes=_stacked([person.box for person in persons], 4),
         scores=np.array([person.confidence for person in persons], np.float32),
-        emotions=_stacked([person.scores for person in persons], len(bundle.labels)),
-        pooled=pooled,
+        emotions=honest(person.scores for person in persons),
+        pooled=None if pooled is None else honest(pooled),
         vad=np.stack(vads) if vads and len(vads) == len(persons) else None,
         stamp=sample.stamp,
         # The list is full at the lowest score kept; a robot asks from the bundle's threshold on.
-        saturated=saturated and all(person.confidence >= bundle.thresholds.person for person in persons),
+        saturated=prediction.saturated and all(person.confidence >= bundle.thresholds.person for person in persons),
     )
 
 
@@ -248,35 +284,42 @@ def read_ahead(samples: Sequence[Sample]) -> Iterator[Pair]:
 def _without_maps(model: Predictor) -> Predict:
     """What any other bundle says."""
 
-    def predict(sample: Sample, image: Image, kept: float) -> tuple[list[Person], bool, None]:
-        (prediction,) = model([image], kept)
-        return prediction.persons, prediction.saturated, None
+    def predict(sample: Sample, image: Image, kept: float, readable: float | None) -> tuple[Prediction, None]:
+        (prediction,) = model([image], kept, readable)
+        return prediction, None
 
     return predict
 
 
 def _with_maps(bundle: Bundle, run: Run) -> Predict:
     """What a single-shot network says, read as the node does, and its emotions read in the annotated boxes too."""
+    # Of a module that imports PyTorch, which takes seconds: not those of the first image.
+    from caer_ros.offline.codecs.pooling import pool_numpy
+
     assert bundle.resize is not None
     rule = bundle.resize
 
-    def predict(sample: Sample, image: Image, kept: float) -> tuple[list[Person], bool, Array | None]:
+    def predict(sample: Sample, image: Image, kept: float, _: float | None) -> tuple[Prediction, Array | None]:
+        watch = Stopwatch()
         fit = plan(rule, *image.shape[:2])
-        slots = {name: values[0] for name, values in run(place(image, fit)[None]).items()}
+        batch = place(image, fit)[None]
+        watch.done("resize")
+        slots = {name: values[0] for name, values in run(batch).items()}
+        watch.done("inference")
         # A student without a detection head has no slots, which in a robot's bundle would be an error.
         persons, saturated = persons_of(bundle, slots, fit, kept) if bundle.max_persons else ([], False)
-        return persons, saturated, _read(bundle, slots[MAPS], fit, sample.boxes) if MAPS in slots else None
+        pooled = _read(bundle, slots[MAPS], fit, sample.boxes, pool_numpy) if MAPS in slots else None
+        watch.done("post")
+        return Prediction(persons, saturated, watch.seconds), pooled
 
     return predict
 
 
-def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array) -> Array:
+def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array, pool: Callable[[Array, Array], Array]) -> Array:
     """[N,E] probabilities that the maps [E,h,w] (logits) give in boxes [N,4], in pixels of the source."""
-    from caer_ros.offline.codecs.pooling import pool_numpy
-
     to_input = np.array(fit.resized[::-1], np.float32) / np.array(fit.source[::-1], np.float32)
     to_map = to_input * np.array(maps.shape[:0:-1], np.float32) / np.array(fit.canvas[::-1], np.float32)
-    logits = pool_numpy(maps, boxes * np.tile(to_map, 2))
+    logits = pool(maps, boxes * np.tile(to_map, 2))
     predictable = np.array(bundle.predictable)
     scores = np.full(logits.shape, np.nan, np.float32)
     if bundle.score_type == ScoreType.SIGMOID:

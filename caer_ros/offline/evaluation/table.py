@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
     from rich.console import Console
 
@@ -23,6 +25,7 @@ ANNOTATIONS = {
     "majority": "half of the annotators",
 }
 """What counts as having an emotion, in words."""
+SUMMARY = ("metric", "value", "to be read with")
 COMPAT = "inflated IoU; only to compare with BENet's published numbers"
 
 
@@ -56,30 +59,38 @@ def title(evaluation: Evaluation) -> str:
 
 def summary(evaluation: Evaluation) -> Table:
     """One row a metric. Values are in per cent where they are parts."""
-    rows = [
+    rows = (*summary_rows(evaluation), *interval_rows(evaluation))
+    return Table(f"{title(evaluation)}: {size(evaluation)}", SUMMARY, rows, (0, 2))
+
+
+def size(evaluation: Evaluation) -> str:
+    """How much was evaluated, and in what the numbers are."""
+    kind = evaluation.model.box_kind.name.lower()
+    return f"{evaluation.persons:,} persons ({kind} boxes), {evaluation.images:,} images; parts in per cent"
+
+
+def summary_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """Of the summary: metric, value, and what it is to be read with; see ``interval_rows`` for the last one."""
+    return [
         *_recognition(evaluation),
         *_persons(evaluation),
         *_on_the_field(evaluation),
         *_calibration(evaluation),
         *_controls(evaluation),
-        *_intervals(evaluation),
     ]
-    kind = evaluation.model.box_kind.name.lower()
-    persons = f"{evaluation.persons:,} persons ({kind} boxes), {evaluation.images:,} images; parts in per cent"
-    return Table(f"{title(evaluation)}: {persons}", ("metric", "value", "to be read with"), tuple(rows), (0, 2))
 
 
-def classes(evaluation: Evaluation) -> Table:
-    """One row a label."""
+def classes(evaluation: Evaluation, of_found: Reliability | None = None) -> Table:
+    """One row a label; calibration ``of_found`` where there are no scores in annotated boxes."""
     labels, recognised, field = evaluation.model.labels, evaluation.er, evaluation.oer
-    reliability = evaluation.against_labels
+    reliability = evaluation.against_labels or of_found
     rows = []
     for index, label in enumerate(labels):
         rows.append(
             (
                 label,
-                f"{recognised.positives[index]:,}" if recognised else "—",
-                percent(recognised.prevalence[index]) if recognised else "—",
+                f"{(recognised or field).positives[index]:,}",
+                percent((recognised or field).prevalence[index]),
                 percent(recognised.average_precision[index]) if recognised else "—",
                 percent(field.average_precision[index]) if evaluation.model.max_persons else "—",
                 percent(reliability.ece[index]) if reliability else "—",
@@ -102,17 +113,22 @@ def breakdowns(evaluation: Evaluation) -> Table:
 
 def show(evaluation: Evaluation, console: Console) -> None:
     """Print everything."""
+    print_tables(tables(evaluation), evaluation.notes, console)
+
+
+def print_tables(shown_tables: Iterable[Table], notes: Iterable[str], console: Console) -> None:
+    """Print tables, and below them the notes."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
 
-    for table in tables(evaluation):
+    for table in shown_tables:
         shown = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for index, name in enumerate(table.header):
             shown.add_column(name, justify="left" if index in table.words else "right")
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown, markup=False)
-    for note in evaluation.notes:
+    for note in notes:
         console.print(f"· {note}", markup=False, highlight=False)
 
 
@@ -253,7 +269,7 @@ def _interval(evaluation: Evaluation, name: str) -> str:
     return f" [{percent(interval.low)}, {percent(interval.high)}]" if interval else ""
 
 
-def _intervals(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+def interval_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     """What the intervals beside the values were made of, which is the same for all."""
     interval = next(iter(evaluation.intervals.values()), None)
     if interval is None:

@@ -14,6 +14,7 @@ import numpy as np
 from caer_ros.offline.metrics import average_precision as ap
 from caer_ros.offline.metrics.emotion_recognition import covered
 from caer_ros.offline.metrics.joined import MetricsError
+from caer_ros.offline.metrics.matching import match
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +57,30 @@ def reliability(joined: Joined, against: Against = "labels", bins: int = 15) -> 
         MetricsError: no such scores or votes; a score is no probability.
     """
     return binned(joined.votes() if against == "votes" else joined.targets, joined.pooled(), against, bins)
+
+
+def of_found(joined: Joined, least_score: float | None = None, iou: float = 0.5, bins: int = 15) -> Reliability:
+    """Calibration of the scores with which persons were found: what a robot sees, of any model, pooled scores or not.
+
+    Args:
+        joined: samples and predictions.
+        least_score: detections below are left out; None: the model's own threshold, or all where it names none.
+        iou: least overlap of a detection with the person whose labels it is held against.
+        bins: see ``reliability``.
+
+    Returns:
+        Against the labels. ``coverage`` is the part of the known labels of all persons whose person was found with a
+        score: how much of the truth these numbers speak of.
+
+    Raises:
+        MetricsError: a score is no probability.
+    """
+    least = joined.header.thresholds.get("person", 0.0) if least_score is None else least_score
+    matches = match(joined, least, thresholds=[iou])
+    found = matches.detection[0] >= 0
+    scores = np.full(joined.targets.shape, np.nan)
+    scores[found] = matches.emotions[matches.detection[0][found]]
+    return binned(joined.targets, scores, "labels", bins)
 
 
 def binned(truth: Floats, scores: Floats, against: Against = "labels", bins: int = 15) -> Reliability:

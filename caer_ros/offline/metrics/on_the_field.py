@@ -18,6 +18,8 @@ from caer_ros.offline.metrics.matching import Matches, match
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from caer_ros.offline.metrics.emotion_recognition import EmotionRecognition
     from caer_ros.offline.metrics.joined import Annotations, Floats, Joined
 
@@ -40,6 +42,10 @@ class OnTheField:
     """[T] mean over classes."""
     average_precision: Floats
     """[E] mean over IoU thresholds; NaN where no person is a positive."""
+    positives: NDArray[np.intp]
+    """[E] persons who have the label."""
+    prevalence: Floats
+    """[E] part of the persons, among those of whom it is known; NaN if of nobody."""
     found: Floats
     """[T] part of the persons that a detection is matched to."""
     persons: int
@@ -100,15 +106,17 @@ def rankings(targets: Floats, matches: Matches, strict: bool = False) -> Iterato
 
 
 def _oer(joined: Joined, threshold: float, top: int, strict: bool = False, benet_compat: bool = False) -> OnTheField:
-    matches = match(joined, threshold, top, benet_compat=benet_compat)
+    matches, prevalence = match(joined, threshold, top, benet_compat=benet_compat), ap.prevalence(joined.targets)
     precision = np.stack([ranking.average_precision() for ranking in rankings(joined.targets, matches, strict)])
     by_threshold = np.array([ap.mean(row) for row in precision])
     return OnTheField(
         mean_average_precision=float(by_threshold.mean()),
-        chance=ap.chance(precision[0], ap.prevalence(joined.targets)),
+        chance=ap.chance(precision[0], prevalence),
         classes=int(np.isfinite(precision[0]).sum()),
         by_threshold=by_threshold,
         average_precision=precision.mean(axis=0),
+        positives=(joined.targets == 1).sum(axis=0),
+        prevalence=prevalence,
         found=(matches.detection >= 0).sum(axis=1) / max(len(joined.targets), 1),
         persons=len(joined.targets),
         images=len(joined.samples),

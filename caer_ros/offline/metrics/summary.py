@@ -68,7 +68,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Lists, numbers, strings and None, ready for json; NaN becomes None."""
-        result: dict[str, Any] = _plain(self)
+        result: dict[str, Any] = plain(self)
         return result
 
 
@@ -172,15 +172,16 @@ def _notes(joined: Joined) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, arrays, enums and paths as lists, numbers, strings and None, ready for json; NaN becomes None."""
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Enum):
         return value.name.lower()
     if isinstance(value, Path):

@@ -30,6 +30,7 @@ def test_a_bundle_is_measured_and_written_down(own, student_bundle, tmp_path, ca
     assert "ER, mAP" in said
     assert "report.html" in said
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "annotations.json",
         "metrics.json",
         "predictions.jsonl",
         "report.html",

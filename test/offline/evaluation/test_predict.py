@@ -11,7 +11,7 @@ from caer_ros.offline import export
 from caer_ros.offline.datasets import images, load
 from caer_ros.offline.evaluation import predict
 from caer_ros.offline.evaluation.predict import EvaluationError
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
+from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor
@@ -195,6 +195,21 @@ def test_a_set_without_labels_keeps_the_persons(dataset):
     assert image.emotions.shape == (1, 0)
     assert image.pooled is None
     assert image.boxes is given.images[0].boxes
+
+
+@pytest.mark.parametrize(("top", "expected"), [(1, 2), (0, -1), (-1, -1)])
+def test_what_is_known_of_tracks_is_mapped_too(dataset, top, expected):
+    """The model's labels are sad, which the set has not, and Glad, which is the set's third."""
+    smoothed = np.array([[0.7, 0.3]], np.float32)
+    tracked = Tracked(("1-1",), np.array([False]), smoothed, np.array([top]))
+    given = predictions("mine", ("sad", "Glad"))
+    given = replace(given, images=[replace(given.images[0], tracked=tracked)])
+    changed = predict.relabel(given, dataset)[0].images[0].tracked
+    np.testing.assert_array_equal(changed.smoothed, np.array([[np.nan, np.nan, 0.3]], np.float32))
+    assert (changed.ids, changed.top.tolist()) == (("1-1",), [expected])
+    bare = predict.relabel(given, annotated(dataset, "coco", ()))[0].images[0].tracked
+    assert bare.smoothed.shape == (1, 0)
+    assert bare.top.tolist() == [-1]
 
 
 def test_nothing_in_common_is_an_error(dataset):

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from offline.metrics.tables import NAN, joined, prediction, sample
 from sklearn.metrics import brier_score_loss
 
-from caer_ros.offline.metrics.calibration import binned, reliability
+from caer_ros.offline.metrics.calibration import binned, of_found, reliability
 from caer_ros.offline.metrics.joined import MetricsError
 
 BOXES = [[0, 0, 10, 10]] * 4
@@ -75,6 +75,23 @@ def test_missing_scores_are_left_out():
     assert result.mean_ece == 0
     assert result.count.sum() == 2
     assert result.coverage == pytest.approx(2 / 3)
+
+
+def test_of_persons_as_found():
+    """Two of three persons are found at IoU 0.5: scores 0.9 of a positive and 0.6 of none; the third is overlapped by a
+    third only, and the fourth detection is below the model's threshold."""
+    boxes = [[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]]
+    found = [[0, 0, 10, 10], [20, 0, 30, 10], [45, 0, 55, 10], [40, 0, 50, 10]]
+    image = prediction("a", found, [0.9, 0.8, 0.7, 0.1], [[0.9], [0.6], [0.3], [0.2]], labels=1)
+    result = of_found(joined([sample("a", boxes, [[1], [0], [1]], 1)], [image]))
+    assert result.count.sum() == 2
+    assert result.ece == pytest.approx([(0.1 + 0.6) / 2])
+    assert result.brier == pytest.approx([(0.01 + 0.36) / 2])
+    assert result.coverage == pytest.approx(2 / 3)
+    assert of_found(joined([sample("a", boxes, [[1], [0], [1]], 1)], [image]), least_score=0).count.sum() == 3
+    nobody = of_found(joined([sample("a", boxes, [[1], [0], [1]], 1)], [prediction("a", labels=1)]))
+    assert np.isnan(nobody.mean_ece)
+    assert nobody.coverage == 0
 
 
 def test_what_has_no_calibration():

@@ -1,0 +1,137 @@
+"""What a result was made from: the inputs by their content, the software and the machine; equal inputs, equal hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shlex
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import caer_ros
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_CHUNK = 1 << 20
+_PACKAGES = ("onnxruntime", "numpy")
+"""Besides Python and this package: what computes the scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The origin of one result. Of a recorded answer, ``bundle_sha256`` and what runs it are not known: ""."""
+
+    command: str
+    """As typed, quoted for a shell."""
+    bags: dict[str, str]
+    """sha256 of the content of each bag's files, by the bag's name."""
+    truth: str
+    """sha256 of the annotations: of the json file, or of the dataset that the topic gave."""
+    bundle: str
+    """Name of the model."""
+    bundle_sha256: str
+    """As recorded: only the first 16 digits, from the messages."""
+    provider: str
+    """What ran the model, such as "CPUExecutionProvider"; "" as recorded."""
+    device: str
+    """As asked for."""
+    threads: int
+    settings: dict[str, Any]
+    """What else determines the result, such as topics, manner and deadline."""
+    versions: dict[str, str]
+    """caer_ros, onnxruntime, numpy, python."""
+    cpu: str
+    """Of the machine that ran this command."""
+    run_hash: str
+    """sha256 over all that determines the result: not over paths, date, command, machine."""
+
+
+def identify(
+    command: Sequence[str],
+    bags: Mapping[str, str],
+    truth: str,
+    bundle: str,
+    bundle_sha256: str,
+    provider: str,
+    device: str,
+    threads: int,
+    settings: Mapping[str, Any],
+) -> Identity:
+    """The identity of a run on this machine; arguments as the fields of ``Identity``, ``settings`` ready for json."""
+    hashed = {
+        "caer_ros": caer_ros.__version__,
+        "bags": sorted(bags.values()),
+        "truth": truth,
+        "bundle": bundle_sha256,
+        "provider": provider,
+        "threads": threads,
+        "settings": dict(settings),
+    }
+    run_hash = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+    return Identity(
+        command=shlex.join(command),
+        bags=dict(bags),
+        truth=truth,
+        bundle=bundle,
+        bundle_sha256=bundle_sha256,
+        provider=provider,
+        device=device,
+        threads=threads,
+        settings=dict(settings),
+        versions=versions(),
+        cpu=cpu(),
+        run_hash=run_hash,
+    )
+
+
+def bag_sha256(bag: Path) -> str:
+    """Over the bag's recordings (.mcap, .db3, compressed or not), as the files' content in the order of their names.
+
+    ``bag`` is a folder or one such file. metadata.yaml is left out: reindexing rewrites it, and the messages stay.
+    """
+    from caer_ros.sources import BAG_FILES
+
+    if bag.is_file():
+        return files_sha256([bag])
+    return files_sha256(sorted(file for file in bag.iterdir() if {*file.suffixes[-2:]} & {*BAG_FILES}))
+
+
+def files_sha256(files: Iterable[Path]) -> str:
+    """Over the lengths and the contents of files, in their order; a file at a time is never held whole."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def json_sha256(content: Any) -> str:
+    """Of what is ready for json, whatever the order of its fields."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What software computes the scores."""
+    found = {"caer_ros": caer_ros.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # such as onnxruntime, whose GPU build has another name
+            found[package] = str(getattr(__import__(package), "__version__", ""))
+    return found
+
+
+def cpu() -> str:
+    """The processor's name, as Linux gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
