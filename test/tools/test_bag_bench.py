@@ -208,7 +208,7 @@ def test_torch_is_not_needed(tmp_path: Path) -> None:
     code = (
         "import sys; import caer_ros.tools.bag_bench, caer_ros.tools.bag_truth, caer_ros.tools.bag_metrics;"
         "import caer_ros.offline.commands.evaluate_bag, caer_ros.offline.evaluation.bag_inputs;"
-        "import caer_ros.offline.evaluation.bag_report, caer_ros.offline.bags.published;"
+        "import caer_ros.offline.evaluation.bag_report.report, caer_ros.offline.bags.published;"
         "import caer_ros.offline.evaluation.as_recorded, caer_ros.offline.evaluation.predict;"
         "sys.exit('torch' in sys.modules)"
     )

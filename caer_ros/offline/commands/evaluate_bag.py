@@ -380,8 +380,9 @@ def _keep(args: argparse.Namespace, dataset: Dataset, predictions: Predictions) 
 
 
 def _html(args: argparse.Namespace, result: BagEvaluation, joined: Joined) -> str:
-    from caer_ros.offline.evaluation import bag_pictures, bag_report
+    from caer_ros.offline.evaluation.bag_report import report
+    from caer_ros.offline.evaluation.bag_report.pictures import of_bags
 
     problems: list[str] = []  # named already, as far as they concern what was evaluated
-    pictures = None if args.no_images else bag_pictures.of_bags(result.bags, joined.samples, problems)
-    return bag_report.html(result, joined, pictures)
+    pictures = None if args.no_images else of_bags(result.bags, joined.samples, problems)
+    return report.html(result, joined, pictures)

@@ -11,7 +11,7 @@ import numpy as np
 from caer_ros.offline.bags import truth
 from caer_ros.offline.datasets.synthetic import bags, scenes
 from caer_ros.offline.evaluation import as_recorded, bag_measures
-from caer_ros.offline.evaluation.bag_pictures import of_bags
+from caer_ros.offline.evaluation.bag_report.pictures import of_bags
 from caer_ros.offline.evaluation.bag_summary import BagEvaluation, BagFacts
 from caer_ros.offline.evaluation.identity import identify
 from caer_ros.offline.metrics import summary
@@ -22,7 +22,7 @@ from caer_ros.perception.person import ScoreType
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.offline.evaluation.bag_pictures import Pictures
+    from caer_ros.offline.evaluation.bag_report.pictures import Pictures
     from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.sample import Dataset
 

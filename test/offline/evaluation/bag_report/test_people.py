@@ -8,7 +8,7 @@ from offline.evaluation.written_frames import START, bag, frame
 from offline.metrics.tables import NAN, joined, prediction, sample
 from offline.metrics.tracks import SECOND, annotated, box, found, together
 
-from caer_ros.offline.evaluation.bag_people import MISSED, NO_LABEL, answers, bag_of, courses
+from caer_ros.offline.evaluation.bag_report.people import MISSED, NO_LABEL, answers, bag_of, courses
 
 
 def test_who_was_found_and_what_was_said_of_them():

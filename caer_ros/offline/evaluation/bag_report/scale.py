@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
-from caer_ros.offline.evaluation.bag_people import bag_of
+from caer_ros.offline.evaluation.bag_report.people import bag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caer_ros.offline.evaluation.bag_people import Answers
+    from caer_ros.offline.evaluation.bag_report.people import Answers
     from caer_ros.offline.evaluation.bag_summary import BagFacts
     from caer_ros.offline.metrics.joined import Floats
 

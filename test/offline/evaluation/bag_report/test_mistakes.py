@@ -6,8 +6,8 @@ import pytest
 from offline.evaluation.written_frames import frame
 from offline.metrics.tracks import found, together
 
-from caer_ros.offline.evaluation.bag_mistakes import worst
-from caer_ros.offline.evaluation.bag_people import answers
+from caer_ros.offline.evaluation.bag_report.mistakes import worst
+from caer_ros.offline.evaluation.bag_report.people import answers
 
 
 def said(mistakes):

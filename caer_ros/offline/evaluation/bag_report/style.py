@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from caer_ros.offline.evaluation import bag_palette
+from caer_ros.offline.evaluation.bag_report import palette
 
 STYLE = (
-    bag_palette.style()
+    palette.style()
     + """
 main { max-width: 1200px; }
 h1 { font-size: 26px; letter-spacing: -0.01em; } h3 { font-size: 15px; margin: 18px 0 8px; }

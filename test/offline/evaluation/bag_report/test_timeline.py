@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from offline.evaluation.written_frames import bag, frame
 from offline.metrics.tracks import together
 
-from caer_ros.offline.evaluation import bag_palette, bag_timeline
-from caer_ros.offline.evaluation.bag_people import Course, answers, courses
+from caer_ros.offline.evaluation.bag_report import timeline
+from caer_ros.offline.evaluation.bag_report.palette import Palette
+from caer_ros.offline.evaluation.bag_report.palette import style as css
+from caer_ros.offline.evaluation.bag_report.people import Course, answers, courses
 from caer_ros.offline.metrics.stability import stability
 
 
@@ -20,8 +22,8 @@ def page(frames, steady=False, **changes):
     joined = together(frames)
     told = answers(joined)
     shown = courses(told, [bag()])
-    palette = bag_palette.Palette.of(told)
-    return bag_timeline.html(told, shown, [bag()], palette, stability(joined) if steady else None, **changes)
+    palette = Palette.of(told)
+    return timeline.html(told, shown, [bag()], palette, stability(joined) if steady else None, **changes)
 
 
 def band(html, name):
@@ -111,7 +113,7 @@ def test_the_same_name_in_two_bags_is_two_lines():
     joined = together(frames)
     told = answers(joined)
     bags = [bag("one"), bag("two")]
-    html = bag_timeline.html(told, courses(told, bags), bags, bag_palette.Palette.of(told))
+    html = timeline.html(told, courses(told, bags), bags, Palette.of(told))
     assert re.findall(r"<h3>([^<]*)</h3>", html) == ["one", "two"]
     assert re.findall(r'aria-label="([^"]*)"', html) == ["a", "a"]
     assert [row["span"] for row in data(html)["rows"]] == [2000, 2000]
@@ -135,33 +137,33 @@ def test_cuts_are_embedded_once_and_known_by_their_frame():
 
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=300, unique=True).map(sorted), st.integers(1, 60))
 def test_cuts_are_few_and_evenly_spaced(seconds, persons):
-    chosen = bag_timeline.cuts([course(seconds)] * persons)
+    chosen = timeline.cuts([course(seconds)] * persons)
     assert len(chosen) == persons
     for frames in chosen:
-        assert 1 <= len(frames) <= bag_timeline.CUTS_EACH
+        assert 1 <= len(frames) <= timeline.CUTS_EACH
         assert frames == sorted(set(frames))
         assert 0 <= frames[0] <= frames[-1] < len(seconds)
-    assert sum(map(len, chosen)) <= max(bag_timeline.CUTS, persons)
+    assert sum(map(len, chosen)) <= max(timeline.CUTS, persons)
 
 
 def test_cuts_of_a_steady_recording_are_spread_over_it():
-    (chosen,) = bag_timeline.cuts([course(np.arange(240) / 10)])
+    (chosen,) = timeline.cuts([course(np.arange(240) / 10)])
     assert len(chosen) == 24
     assert set(np.diff(chosen)) <= {9, 10}
 
 
 def test_of_many_persons_those_who_are_there_for_longest_are_shown_in_their_order():
-    lengths = [3, 50, *range(4, 4 + bag_timeline.ROWS)]
-    shown = bag_timeline.chosen([course(np.arange(length)) for length in lengths])
-    assert [len(each.answers) for each in shown] == [50, *range(5, 4 + bag_timeline.ROWS)]
+    lengths = [3, 50, *range(4, 4 + timeline.ROWS)]
+    shown = timeline.chosen([course(np.arange(length)) for length in lengths])
+    assert [len(each.answers) for each in shown] == [50, *range(5, 4 + timeline.ROWS)]
 
 
 def test_labels_beyond_the_colours_have_patterns_and_none_is_used_twice():
     names = tuple(f"label {number}" for number in range(26))
-    palette = bag_palette.Palette(names, tuple(reversed(range(26))))
+    palette = Palette(names, tuple(reversed(range(26))))
     assert palette.css(25) == "k0"
     assert palette.css(18) == "k0 p1"
     assert len({palette.css(index) for index in range(26)}) == 26
-    style = bag_palette.style()
+    style = css()
     for css in {part for index in range(26) for part in palette.css(index).split()}:
         assert f".{css} {{" in style

@@ -1,7 +1,7 @@
 """The report of an evaluation of bags: one HTML file that opens from disk and needs nothing beside it.
 
-However long the recording, it shows ``bag_timeline.ROWS`` persons, with ``bag_timeline.CUTS`` thumbnails together, and
-``bag_gallery.MOST`` pictures of each kind of error.
+However long the recording, it shows ``timeline.ROWS`` persons, with ``timeline.CUTS`` thumbnails together, and
+``gallery.MOST`` pictures of each kind of error.
 """
 
 from __future__ import annotations
@@ -10,22 +10,12 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
-from caer_ros.offline.evaluation import (
-    bag_gallery,
-    bag_headline,
-    bag_people,
-    bag_pictures,
-    bag_plots,
-    bag_style,
-    bag_table,
-    bag_timeline,
-    drawn,
-    page,
-)
+from caer_ros.offline.evaluation import bag_table, drawn, page
 from caer_ros.offline.evaluation.as_recorded import Fate
 from caer_ros.offline.evaluation.bag_measures import WARNING
-from caer_ros.offline.evaluation.bag_palette import Palette
-from caer_ros.offline.evaluation.bag_pictures import Shot
+from caer_ros.offline.evaluation.bag_report import gallery, headline, people, plots, style, timeline
+from caer_ros.offline.evaluation.bag_report.palette import Palette
+from caer_ros.offline.evaluation.bag_report.pictures import Shot, take
 from caer_ros.offline.evaluation.table import Table, percent
 from caer_ros.offline.metrics.matching import IOU_THRESHOLDS
 
@@ -33,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from caer_ros.offline.evaluation.as_recorded import Fates
-    from caer_ros.offline.evaluation.bag_people import Answers, Course
-    from caer_ros.offline.evaluation.bag_pictures import Pictures
+    from caer_ros.offline.evaluation.bag_report.people import Answers, Course
+    from caer_ros.offline.evaluation.bag_report.pictures import Pictures
     from caer_ros.offline.evaluation.bag_summary import BagEvaluation
     from caer_ros.offline.metrics.joined import Joined
 
@@ -75,7 +65,7 @@ def html(result: BagEvaluation, joined: Joined, pictures: Pictures | None) -> st
     Raises:
         SourceError: a bag cannot be read for its pictures.
     """
-    told = bag_people.answers(joined)
+    told = people.answers(joined)
     sections = [
         *_persons(result, told, pictures),
         _fates(result),
@@ -87,11 +77,11 @@ def html(result: BagEvaluation, joined: Joined, pictures: Pictures | None) -> st
     parts = [
         _manner(result),
         *(f'<p class="warning">{escape(note)}</p>' for note in result.notes if note.startswith(WARNING)),
-        page.figures(bag_headline.figures(result)),
+        page.figures(headline.figures(result)),
         _links(sections),
         *sections,
     ]
-    return page.document(result.title, parts, "caer evaluate bag", bag_style.STYLE, bag_style.SCRIPT)
+    return page.document(result.title, parts, "caer evaluate bag", style.STYLE, style.SCRIPT)
 
 
 def _manner(result: BagEvaluation) -> str:
@@ -111,10 +101,10 @@ def _links(sections: Sequence[str]) -> str:
 
 
 def _persons(result: BagEvaluation, told: Answers, pictures: Pictures | None) -> Iterator[str]:
-    courses = bag_people.courses(told, result.bags)
-    shown, errors, palette = bag_timeline.chosen(courses), bag_gallery.errors(told), Palette.of(told)
-    cuts, drawings = _cuts(told, shown), bag_gallery.shots(told, errors)
-    taken = bag_pictures.take(pictures, cuts | drawings) if pictures else {}
+    courses = people.courses(told, result.bags)
+    shown, errors, palette = timeline.chosen(courses), gallery.errors(told), Palette.of(told)
+    cuts, drawings = _cuts(told, shown), gallery.shots(told, errors)
+    taken = take(pictures, cuts | drawings) if pictures else {}
     if shown:
         thumbnails: list[dict[int, bytes]] = [{} for _ in shown]
         for course, frame in cuts.keys() & taken.keys():
@@ -122,25 +112,25 @@ def _persons(result: BagEvaluation, told: Answers, pictures: Pictures | None) ->
         note = _PERSONS
         if len(shown) < len(courses):
             note += f" Of {len(courses):,} persons the {len(shown)} who are annotated for longest."
-        timelines = bag_timeline.html(
+        timelines = timeline.html(
             told, shown, result.bags, palette, result.stability, _fate_of(result, told), thumbnails
         )
         yield page.section("Persons in time", timelines, note)
-    gallery = bag_gallery.html(
+    worst = gallery.html(
         told, errors, result.bags, palette, {key: taken[key] for key in drawings.keys() & taken.keys()}
     )
-    if gallery:
-        yield page.section("Worst errors", gallery, _ERRORS)
+    if worst:
+        yield page.section("Worst errors", worst, _ERRORS)
 
 
 def _cuts(told: Answers, courses: Sequence[Course]) -> dict[tuple[int, int], Shot]:
     """The cuts of persons, by the number of the course and of the frame in it."""
     samples, shots = told.joined.samples, {}
-    for number, (course, frames) in enumerate(zip(courses, bag_timeline.cuts(courses), strict=True)):
+    for number, (course, frames) in enumerate(zip(courses, timeline.cuts(courses), strict=True)):
         for frame in frames:
             person = course.answers[frame]
             sample = samples[told.image[person]]
-            make = partial(drawn.cut, box=sample.boxes[told.row[person]], side=bag_timeline.CUT_SIDE)
+            make = partial(drawn.cut, box=sample.boxes[told.row[person]], side=timeline.CUT_SIDE)
             shots[number, frame] = Shot(sample.image_id, make)
     return shots
 
@@ -176,12 +166,12 @@ def _bar(heading: str, fates: Fates) -> str:
     }
     total = max(fates.total, 1)
     parts = "".join(
-        f'<i class="{bag_timeline.fate_class(fate.value)}" style="flex-grow:{count}"></i>'
+        f'<i class="{timeline.fate_class(fate.value)}" style="flex-grow:{count}"></i>'
         for fate, count in counts.items()
         if count
     )
     words = "".join(
-        f'<span class="label"><i class="swatch {bag_timeline.fate_class(fate.value)}"></i>{fate.value} {count:,} '
+        f'<span class="label"><i class="swatch {timeline.fate_class(fate.value)}"></i>{fate.value} {count:,} '
         f"({100 * count / total:.1f} %)</span>"
         for fate, count in counts.items()
     )
@@ -196,13 +186,13 @@ def _plots(result: BagEvaluation, joined: Joined) -> Iterator[str]:
     cells = "".join(
         f'<div><h3>{escape(heading)}</h3><p class="note">{escape(note)}</p>'
         f"{page.image(svg, 'svg+xml', heading, 'plot')}</div>"
-        for heading, note, svg in bag_plots.all_plots(result, joined)
+        for heading, note, svg in plots.all_plots(result, joined)
     )
     if cells:
         yield page.section("Curves", f'<div class="plots">{cells}</div>')
     labels = "".join(
         f"<figure><figcaption>{escape(name)}</figcaption>{page.image(svg, 'svg+xml', name, 'plot')}</figure>"
-        for name, svg in bag_plots.label_plots(result, joined)
+        for name, svg in plots.label_plots(result, joined)
     )
     if labels:
         yield page.section("Labels: precision and recall", f'<div class="small">{labels}</div>', _LABELS)

@@ -6,18 +6,19 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
-from caer_ros.offline.evaluation import bag_mistakes, drawn, page
-from caer_ros.offline.evaluation.bag_people import MISSED, bag_of
-from caer_ros.offline.evaluation.bag_pictures import Shot
-from caer_ros.offline.evaluation.bag_scale import clock
+from caer_ros.offline.evaluation import drawn, page
+from caer_ros.offline.evaluation.bag_report import mistakes
+from caer_ros.offline.evaluation.bag_report.people import MISSED, bag_of
+from caer_ros.offline.evaluation.bag_report.pictures import Shot
+from caer_ros.offline.evaluation.bag_report.scale import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from caer_ros.offline.evaluation.bag_mistakes import Kind, Mistake
-    from caer_ros.offline.evaluation.bag_palette import Palette
-    from caer_ros.offline.evaluation.bag_people import Answers
-    from caer_ros.offline.evaluation.bag_pictures import Image
+    from caer_ros.offline.evaluation.bag_report.mistakes import Kind, Mistake
+    from caer_ros.offline.evaluation.bag_report.palette import Palette
+    from caer_ros.offline.evaluation.bag_report.people import Answers
+    from caer_ros.offline.evaluation.bag_report.pictures import Image
     from caer_ros.offline.evaluation.bag_summary import BagFacts
 
     Errors = Mapping[Kind, Sequence[Mistake]]
@@ -37,7 +38,7 @@ _KINDS: dict[Kind, tuple[str, str]] = {
 
 def errors(told: Answers) -> Errors:
     """The worst of each kind."""
-    return {kind: bag_mistakes.worst(told, kind, MOST) for kind in _KINDS}
+    return {kind: mistakes.worst(told, kind, MOST) for kind in _KINDS}
 
 
 def shots(told: Answers, shown: Errors) -> dict[tuple[Kind, int], Shot]:

@@ -16,7 +16,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from caer_ros.offline.evaluation import bag_headline, bag_report
+from caer_ros.offline.evaluation.bag_report import headline
+from caer_ros.offline.evaluation.bag_report.report import html
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -59,7 +60,7 @@ def browser(tmp_path_factory):
 def opened(browser, made, tmp_path_factory):
     """The browser with the report as it was opened, and what it logged meanwhile."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(bag_report.html(made.result, made.joined, made.pictures), "utf-8")
+    path.write_text(html(made.result, made.joined, made.pictures), "utf-8")
     browser.get("about:blank")  # a new browser's own page is gone, and its log taken
     browser.get_log("performance")
     browser.get(path.as_uri())
@@ -108,7 +109,7 @@ def test_the_headline_numbers_are_the_results(report, made):
         tuple(figure.find_element(By.TAG_NAME, tag).text for tag in ("strong", "span", "small"))
         for figure in report.find_elements(By.CLASS_NAME, "figure")
     ]
-    expected = bag_headline.figures(made.result)
+    expected = headline.figures(made.result)
     assert shown == [(f"{figure.value}{figure.unit}", figure.name, figure.beside) for figure in expected]
     assert shown[0][0] == f"{100 * made.result.evaluation.oer.mean_average_precision:.2f}%"
     assert report.title == made.result.title

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caer_ros.offline import frames
-from caer_ros.offline.evaluation.bag_people import bag_of
+from caer_ros.offline.evaluation.bag_report.people import bag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

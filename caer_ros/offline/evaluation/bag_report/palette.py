@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caer_ros.offline.evaluation.bag_people import MISSED, NO_LABEL
+from caer_ros.offline.evaluation.bag_report.people import MISSED, NO_LABEL
 
 if TYPE_CHECKING:
-    from caer_ros.offline.evaluation.bag_people import Answers
+    from caer_ros.offline.evaluation.bag_report.people import Answers
 
 # Okabe and Ito, "Color Universal Design" (2008), without black; light ones carry dark words.
 _COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d55e00")

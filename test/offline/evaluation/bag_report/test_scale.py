@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caer_ros.offline.evaluation.bag_scale import FINEST, Run, Scale, clock
+from caer_ros.offline.evaluation.bag_report.scale import FINEST, Run, Scale, clock
 
 
 def scale(seconds, step=1.0):

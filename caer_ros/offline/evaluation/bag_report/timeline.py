@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from caer_ros.offline.evaluation import page
-from caer_ros.offline.evaluation.bag_people import MISSED, NO_LABEL
-from caer_ros.offline.evaluation.bag_scale import Scale
+from caer_ros.offline.evaluation.bag_report.people import MISSED, NO_LABEL
+from caer_ros.offline.evaluation.bag_report.scale import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from caer_ros.offline.evaluation.bag_palette import Palette
-    from caer_ros.offline.evaluation.bag_people import Answers, Course
+    from caer_ros.offline.evaluation.bag_report.palette import Palette
+    from caer_ros.offline.evaluation.bag_report.people import Answers, Course
     from caer_ros.offline.evaluation.bag_summary import BagFacts
     from caer_ros.offline.metrics.joined import Floats
     from caer_ros.offline.metrics.stability import Stability, TrackStability

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from offline.evaluation import made_evaluation
 
-from caer_ros.offline.evaluation import bag_gallery, bag_headline, bag_pictures, bag_report, bag_timeline
 from caer_ros.offline.evaluation.bag_measures import WARNING, measure
+from caer_ros.offline.evaluation.bag_report import gallery, headline, pictures, report, timeline
 from caer_ros.offline.metrics import summary
 from caer_ros.offline.predictions import Predictions
 
@@ -35,12 +35,12 @@ def recorded(recording):
 
 @pytest.fixture(scope="module")
 def page(offline):
-    return bag_report.html(offline.result, offline.joined, offline.pictures)
+    return report.html(offline.result, offline.joined, offline.pictures)
 
 
 @pytest.fixture(scope="module")
 def page_as_recorded(recorded):
-    return bag_report.html(recorded.result, recorded.joined, recorded.pictures)
+    return report.html(recorded.result, recorded.joined, recorded.pictures)
 
 
 def figures(page):
@@ -83,7 +83,7 @@ def test_offline_and_as_recorded_are_told_apart(page, page_as_recorded, recorded
 def test_intervals_stand_beside_their_numbers(offline, recording):
     halves = [number // 30 for number in range(60)]
     evaluation = summary.evaluate(recording.dataset, recording.answers, replicates=10, groups=halves)
-    shown = {figure.name: figure for figure in bag_headline.figures(replace(offline.result, evaluation=evaluation))}
+    shown = {figure.name: figure for figure in headline.figures(replace(offline.result, evaluation=evaluation))}
     interval = evaluation.intervals["oer"]
     said = f"95% within [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
     assert said in shown["OER, offline"].beside
@@ -139,11 +139,11 @@ def test_pictures_are_small_and_few(page):
     for data in re.findall(r"image/jpeg;base64,([^\"\\]*)", page):
         image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
         sides.append(max(image.shape[:2]))
-    cuts = [side for side in sides if side <= bag_timeline.CUT_SIDE]
-    drawings = [side for side in sides if side > bag_timeline.CUT_SIDE]
-    assert len(cuts) == 3 * (bag_timeline.CUTS_EACH + 1)  # and a portrait each
-    assert 0 < len(drawings) <= 3 * bag_gallery.MOST
-    assert max(drawings) <= bag_gallery.SIDE
+    cuts = [side for side in sides if side <= timeline.CUT_SIDE]
+    drawings = [side for side in sides if side > timeline.CUT_SIDE]
+    assert len(cuts) == 3 * (timeline.CUTS_EACH + 1)  # and a portrait each
+    assert 0 < len(drawings) <= 3 * gallery.MOST
+    assert max(drawings) <= gallery.SIDE
     assert len(page) < 2e6
 
 
@@ -152,21 +152,21 @@ def test_the_worst_errors_are_those_that_were_planted(page):
     assert "not found<small>1-3 · at 0:01.5 · 10 frames over 0.9 s</small>" in missed
     assert "found with a score of 45 %<small>at 0:04.2 · 5 frames over 0.4 s</small>" in false
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", wrong.partition("</section>")[0])
-    assert 1 < len(captions) <= bag_gallery.MOST
+    assert 1 < len(captions) <= gallery.MOST
     scores = [int(re.search(r" (\d+) %<small>", caption).group(1)) for caption in captions]
     assert scores == sorted(scores, reverse=True)
 
 
 def test_no_pictures_of_people_unless_wanted(offline, page):
-    bare = bag_report.html(offline.result, offline.joined, None)
+    bare = report.html(offline.result, offline.joined, None)
     assert "image/jpeg" not in bare
     assert headings(bare) == headings(page)
     assert "not found<small>" in bare  # in words
 
 
 def test_a_frame_that_cannot_be_decoded_is_left_out_alone(offline):
-    nothing = bag_pictures.Pictures(lambda image_ids: iter(()))
-    page = bag_report.html(offline.result, offline.joined, nothing)
+    nothing = pictures.Pictures(lambda image_ids: iter(()))
+    page = report.html(offline.result, offline.joined, nothing)
     assert "image/jpeg" not in page
     assert "Persons in time" in page
 
@@ -183,11 +183,11 @@ def test_only_the_frames_that_are_shown_are_decoded_and_each_once(offline):
 
     first, second = samples[3].image_id, samples[40].image_id
     shots = {
-        "b": bag_pictures.Shot(second, used_as("b")),
-        "a": bag_pictures.Shot(first, used_as("a")),
-        "c": bag_pictures.Shot(second, used_as("c")),
+        "b": pictures.Shot(second, used_as("b")),
+        "a": pictures.Shot(first, used_as("a")),
+        "c": pictures.Shot(second, used_as("c")),
     }
-    taken = bag_pictures.take(bag_pictures.Pictures(fetch), shots)
+    taken = pictures.take(pictures.Pictures(fetch), shots)
     assert taken == {"a": b"a", "b": b"b", "c": b"c"}
     assert asked == [sorted([first, second])]
     assert used == [("a", (240, 320, 3)), ("b", (240, 320, 3)), ("c", (240, 320, 3))]  # in the order of the bag
@@ -198,7 +198,7 @@ def test_warnings_stand_above_everything_and_what_was_left_out_is_listed(offline
     warning = f"{WARNING}: made wrote the first draft of these annotations."
     left_out = tuple(f"image {number}: cannot be decoded" for number in range(15))
     result = replace(offline.result, notes=(warning, "A note."), left_out=left_out)
-    page = bag_report.html(result, offline.joined, None)
+    page = report.html(result, offline.joined, None)
     assert page.index(f'<p class="warning">{warning}</p>') < page.index('class="figures"')
     assert page.count(warning) == 1
     assert "<li>A note.</li>" in page
@@ -230,7 +230,7 @@ def test_names_are_no_markup(offline):
         for sample in offline.joined.samples
     )
     header = replace(offline.joined.header, labels=tuple(f"{nasty}{label}" for label in offline.joined.header.labels))
-    page = bag_report.html(result, replace(offline.joined, samples=samples, header=header), None)
+    page = report.html(result, replace(offline.joined, samples=samples, header=header), None)
     assert "<script>alert" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
     assert "\\u003cscript>" in page  # in the script's data
@@ -248,7 +248,7 @@ def test_without_tracks_there_are_errors_and_no_timeline(recording):
     )
     images = [replace(image, tracked=None) for image in recording.answers.images]
     made = remade(recording, dataset, Predictions(recording.answers.header, images))
-    page = bag_report.html(made.result, made.joined, made.pictures)
+    page = report.html(made.result, made.joined, made.pictures)
     assert headings(page)[:2] == ["Worst errors", "Curves"]
     assert {"HOTA", "flicker"}.isdisjoint(figures(page))
     assert "10 frames over 0.9 s" in page
@@ -273,7 +273,7 @@ def test_without_emotions_there_are_persons(recording):
         for image in recording.answers.images
     ]
     made = remade(recording, dataset, Predictions(header, images))
-    page = bag_report.html(made.result, made.joined, made.pictures)
+    page = report.html(made.result, made.joined, made.pictures)
     assert [name for name in figures(page) if "OER" in name] == []
     assert "Labels: precision and recall" not in headings(page)
     assert "Wrong labels" not in page
@@ -303,7 +303,7 @@ def test_nobody_at_all(recording):
         for image in recording.answers.images
     ]
     made = remade(recording, dataset, Predictions(recording.answers.header, images))
-    page = bag_report.html(made.result, made.joined, made.pictures)
+    page = report.html(made.result, made.joined, made.pictures)
     assert "Persons in time" not in headings(page)
     assert "Worst errors" not in headings(page)
     assert figures(page)["false persons"][0] == "0"

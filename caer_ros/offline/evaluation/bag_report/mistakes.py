@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from caer_ros.offline.evaluation.bag_people import MISSED
+from caer_ros.offline.evaluation.bag_report.people import MISSED
 from caer_ros.offline.metrics.matching import iou, xywh
 from caer_ros.offline.metrics.sequences import sequences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from caer_ros.offline.evaluation.bag_people import Answers
+    from caer_ros.offline.evaluation.bag_report.people import Answers
     from caer_ros.offline.predictions import Array
 
     _Single = tuple[tuple[str, int], float, "Mistake"]
