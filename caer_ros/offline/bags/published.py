@@ -37,6 +37,8 @@ class Published:
     """Name and version of each model that spoke, in the order of their first message."""
     left_out: tuple[str, ...]
     """Messages that are not in the table, one line each."""
+    notes: tuple[str, ...]
+    """What is odd about the others, one sentence each."""
 
 
 def read(bag: Path, topic: str | None = None) -> Published:
@@ -79,7 +81,9 @@ def read(bag: Path, topic: str | None = None) -> Published:
         max_persons=max(1, *(len(image.boxes) for image in images)),
         thresholds={"person": lowest, "kept": lowest},
     )
-    return Published(Predictions(header, images), topic, models, tuple(left_out))
+    silent = sum(_publishing(message) == 0 for message in taken)
+    odd = f"{topic}: {silent} of {len(taken)} messages do not say when they were published; the recorder's time counts."
+    return Published(Predictions(header, images), topic, models, tuple(left_out), (odd,) if silent else ())
 
 
 def _only_topic(bag: Path) -> str:
@@ -111,10 +115,14 @@ def _published(image: ImagePrediction) -> int:
     return image.timing.published
 
 
+def _publishing(message: Recorded) -> int:
+    """Nanoseconds on the ROS clock; 0 where the message does not say."""
+    return nanoseconds(message.content.published) if hasattr(message.content, "published") else 0
+
+
 def _image(topic: str, message: Recorded) -> ImagePrediction:
     content = message.content
     stamp, labels, persons = nanoseconds(content.header.stamp), len(content.labels), content.persons
-    published = nanoseconds(content.published) if hasattr(content, "published") else 0
     received = nanoseconds(content.received) if hasattr(content, "received") else 0
     vad = _rows([(person.valence, person.arousal, person.dominance) for person in persons], 3)
     states = [int(value(person, "track_state", 0)) for person in persons]
@@ -135,7 +143,7 @@ def _image(topic: str, message: Recorded) -> ImagePrediction:
         ),
         timing=Timing(
             received=received,
-            published=published or message.log_ns,
+            published=_publishing(message) or message.log_ns,
             processing=float(value(content, "processing_time", np.nan)),
             inference=float(value(content, "inference_time", np.nan)),
             drops=int(value(content, "mailbox_drops", 0)),

@@ -247,6 +247,7 @@ def _as_recorded(args: argparse.Namespace, bags: Sequence[Annotated]) -> tuple[B
         *dict.fromkeys(mapping for _, mapping in relabelled if mapping),
         *_notes(bags),
         *(f"{one.topic}: several models spoke: {', '.join(one.models)}." for one in spoken if len(one.models) > 1),
+        *(note for one in spoken for note in one.notes),
         *account.notes,
         *(("The messages tell no times.",) if times is None else times.notes),
         *measures.notes,

@@ -18,6 +18,7 @@ from caer_ros.offline.metrics.intervals import (
     oer_statistic,
     paired_difference,
     pd_statistic,
+    reservation,
 )
 from caer_ros.offline.metrics.joined import MetricsError, join
 from caer_ros.offline.metrics.stability import stability
@@ -103,9 +104,10 @@ def compare(
     everything = {sample.image_id for result in results for sample in result.dataset.samples}
     groups = image_groups(samples)
     notes = [*_notes(results, joined)]
-    if replicates and len(set(groups)) < 2:
-        replicates = 0
-        notes.append("No intervals: all frames are of one track or recording, so there is nothing to draw from.")
+    if replicates:
+        enough, said = reservation(samples, groups)
+        replicates = replicates if enough else 0
+        notes += [said] if said else []
 
     def differences(statistics: Sequence[Statistic | None]) -> tuple[Interval | None, ...]:
         first, *others = statistics

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.sample import Sample
 
+FEW = 10
+"""Independent groups below which a percentile bootstrap is known to be too narrow; our choice."""
 Statistic = Callable[[Floats], float]
 """How often each image counts [I] -> the metric."""
 
@@ -110,6 +112,28 @@ def pd_statistic(joined: Joined, top: int = COCO_TOP) -> Statistic:
     matches = match(joined, most=top)
     persons = np.array([len(sample) for sample in joined.samples], np.float64)
     return lambda counts: interpolated_precision(matches, persons, counts)
+
+
+def reservation(samples: Sequence[Sample], groups: Sequence[Hashable]) -> tuple[bool, str]:
+    """Is there enough to draw from for intervals, and what a reader must know about it.
+
+    Groups of images in which nobody is annotated tell of no person and do not count.
+
+    Args:
+        samples, groups: [I] images and the group of each.
+
+    Returns:
+        False and why there can be no interval; or True, and a warning where the groups are few.
+    """
+    inhabited = len({group for sample, group in zip(samples, groups, strict=True) if len(sample)})
+    if inhabited < 2:
+        return False, "No intervals: all persons are of one track or recording, so there is nothing to draw from."
+    if inhabited < FEW:
+        return True, (
+            f"The intervals rest on {inhabited} independent groups of persons (tracks that are seen together, or "
+            "recordings): so few make them too narrow."
+        )
+    return True, ""
 
 
 def image_groups(samples: Sequence[Sample]) -> list[int]:

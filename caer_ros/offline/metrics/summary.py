@@ -24,6 +24,7 @@ from caer_ros.offline.metrics.intervals import (
     image_groups,
     oer_statistic,
     pd_statistic,
+    reservation,
 )
 from caer_ros.offline.metrics.joined import Annotations, Joined, MetricsError, join
 from caer_ros.offline.metrics.on_the_field import THRESHOLD, TOP, OnTheField, oer, oer_benet_compat, oer_strict
@@ -90,8 +91,8 @@ def evaluate(
         annotations: what makes a person a positive, see ``joined.Annotations``.
         threshold, top: of OER: least detection score, most detections of an image.
         replicates: of the bootstrap; 0: no intervals.
-        groups: [I] independent group of each image; None: ``intervals.image_groups``. With fewer than two there are no
-            intervals, and a note.
+        groups: [I] independent group of each image; None: ``intervals.image_groups``. With fewer than two in
+            which somebody is annotated there are no intervals, and a note.
         any_box_kind: accept predictions whose boxes surround another thing than the annotations' do.
         seed: of bootstrap and label shuffle.
 
@@ -111,9 +112,10 @@ def evaluate(
     in_the_field = oer(joined, threshold, top)
     notes = list(_notes(joined))
     groups = image_groups(dataset.samples) if groups is None else groups
-    if replicates and len(set(groups)) < 2:
-        replicates = 0
-        notes.append("No intervals: all images are of one track or recording, so there is nothing to draw from.")
+    if replicates:
+        enough, said = reservation(joined.samples, groups)
+        replicates = replicates if enough else 0
+        notes += [said] if said else []
     measured = {"pd": pd_statistic(joined)} if replicates else {}
     if replicates and dataset.labels:
         measured["oer"] = oer_statistic(joined, threshold, top)

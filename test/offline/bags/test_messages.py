@@ -50,7 +50,9 @@ def test_an_old_bag_is_read_by_field_name(tmp_path):
     (recorded,) = messages.read(bag, TOPIC, [])
     assert not hasattr(recorded.content, "saturated")
     assert messages.value(recorded.content, "saturated", False) is False
-    (read,) = published.read(bag).predictions.images
+    said = published.read(bag)
+    (read,) = said.predictions.images
+    assert "1 of 1 messages do not say when they were published" in said.notes[0]
     assert read.tracked.ids == ("4f2a-7",)
     assert read.timing.drops == 0
     assert read.timing.published == START_NS + 10**9  # the time of the recording stands in

@@ -14,6 +14,7 @@ from caer_ros.offline.metrics.intervals import (
     oer_statistic,
     paired_difference,
     pd_statistic,
+    reservation,
 )
 from caer_ros.offline.metrics.joined import MetricsError
 from caer_ros.offline.metrics.on_the_field import oer
@@ -117,3 +118,12 @@ def test_a_better_model_is_conclusively_better():
     good, bad = model(0.5), model(3)
     assert paired_difference(good, bad, image_groups(samples), 200).conclusive
     assert not paired_difference(bad, bad, image_groups(samples), 200).conclusive
+
+
+def test_groups_in_which_nobody_is_annotated_are_nothing_to_draw_from():
+    persons, nobody = sample("a", [(0, 0, 9, 9)], [(1, 0)]), sample("b")
+    assert reservation([persons, persons, nobody], [0, 0, 1])[0] is False
+    enough, said = reservation([persons, persons, nobody], [0, 1, 2])
+    assert enough
+    assert said.startswith("The intervals rest on 2 independent groups")
+    assert reservation([persons] * 10, range(10)) == (True, "")

@@ -12,8 +12,7 @@ from offline.evaluation.written_frames import bag, frame
 from offline.metrics.tracks import together
 
 from caer_ros.offline.evaluation.bag_report import timeline
-from caer_ros.offline.evaluation.bag_report.palette import Palette
-from caer_ros.offline.evaluation.bag_report.palette import style as css
+from caer_ros.offline.evaluation.bag_report.palette import Palette, style
 from caer_ros.offline.evaluation.bag_report.people import Course, answers, courses
 from caer_ros.offline.metrics.stability import stability
 
@@ -164,6 +163,6 @@ def test_labels_beyond_the_colours_have_patterns_and_none_is_used_twice():
     assert palette.css(25) == "k0"
     assert palette.css(18) == "k0 p1"
     assert len({palette.css(index) for index in range(26)}) == 26
-    style = css()
+    rules = style()
     for css in {part for index in range(26) for part in palette.css(index).split()}:
-        assert f".{css} {{" in style
+        assert f".{css} {{" in rules
