@@ -1,4 +1,4 @@
-"""The commands of docs/training.md: the quick block is run, all others are parsed by the real parsers."""
+"""docs/training.md and docs/evaluation.md: quick blocks are run, all other commands parsed by the real parsers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+TRAINING, EVALUATION = ((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("training", "evaluation"))
+BOTH = TRAINING + EVALUATION
 QUICK = "## Try it in five minutes"
-HEADINGS = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -36,8 +36,12 @@ def commands(script: str) -> Iterator[list[str]]:
             yield words[1:]
 
 
-ALL = [command for script in blocks(PAGE, "sh") for command in commands(script)]
-(QUICK_BLOCK,) = blocks(PAGE.partition(QUICK)[2].partition("\n## ")[0], "sh")
+ALL = [command for script in blocks(BOTH, "sh") for command in commands(script)]
+
+
+def quick(page: str) -> str:
+    (block,) = blocks(page.partition(QUICK)[2].partition("\n## ")[0], "sh")
+    return block
 
 
 def parse(words: list[str]) -> Any:
@@ -65,25 +69,36 @@ def test_a_wrong_command_is_not() -> None:
         parse(["data", "check", "emotic"])
 
 
-def test_every_command_of_the_companion_is_on_the_page() -> None:
+def test_every_command_of_the_companion_is_on_a_page() -> None:
     used = {command.words for words in ALL if (command := cli.find_command(words))}
     ours = {command.words for command in cli.COMMANDS if command.module.startswith("caer_ros.offline.commands.")}
-    written = {words for words in ours if f"`caer {' '.join(words)}`" in PAGE}
+    written = {words for words in ours if f"`caer {' '.join(words)}`" in BOTH}
     assert ours <= used | written
 
 
 @pytest.mark.timeout(600)
-def test_the_quick_block_runs(
+def test_the_quick_block_of_training_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In this process, one command after the other: starting Python anew for each costs more than what they do."""
     pytest.importorskip("lightning")
     monkeypatch.chdir(tmp_path)
-    for words in commands(QUICK_BLOCK):
+    for words in commands(quick(TRAINING)):
         assert cli.main(words) == cli.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
     assert "quick: ok" in capsys.readouterr().out
     for name in ("runs/quick_report/report.html", "models/quick/model.onnx"):
         assert (tmp_path / name).is_file()
+
+
+@pytest.mark.timeout(240)
+def test_the_quick_block_of_evaluation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in commands(quick(EVALUATION)):
+        assert cli.main(words) == cli.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
+    assert (tmp_path / "runs/offline/report.html").is_file()
+    assert len(json.loads((tmp_path / "data/hardest/annotations.json").read_text())["images"]) == 5
 
 
 def test_the_example_of_own_data_is_read(tmp_path: Path) -> None:
@@ -92,7 +107,7 @@ def test_the_example_of_own_data_is_read(tmp_path: Path) -> None:
 
     from caer_ros.offline import datasets
 
-    content = json.loads(blocks(PAGE, "json")[0])
+    content = json.loads(blocks(TRAINING, "json")[0])
     (image,) = content["images"]
     file = tmp_path / image["file_name"]
     file.parent.mkdir()
@@ -103,7 +118,14 @@ def test_the_example_of_own_data_is_read(tmp_path: Path) -> None:
     assert np.isnan(sample.emotions[1]).all()
 
 
-def test_links_within_the_page_lead_somewhere() -> None:
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADINGS}
-    for target in re.findall(r"\]\(#([^)]+)\)", PAGE):
-        assert target in anchors
+def anchors(page: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [TRAINING, EVALUATION], ids=["training", "evaluation"])
+def test_links_to_headings_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(#([^)]+)\)", page):
+        assert target in anchors(page)
+    for name, target in re.findall(r"\]\((\w+\.md)#([^)]+)\)", page):
+        assert target in anchors((ROOT / "docs" / name).read_text("utf-8"))
