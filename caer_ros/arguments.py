@@ -31,6 +31,17 @@ def not_negative(text: str) -> int:
     return int(text)
 
 
+def not_negative_number(text: str) -> float:
+    """A finite number, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text!r}")
+    return value
+
+
 def part(text: str) -> float:
     """A number from 0 to 1."""
     try:

@@ -46,6 +46,7 @@ def answered(
     delay: Callable[[int], float | None] = lambda index: 0.08,
     shift: float = 0.0,
     stamped: Callable[[int], bool] = lambda index: True,
+    version: Callable[[int], str] = lambda index: "0123456789abcdef",
 ) -> Path:
     """A bag with what a node said that knows the truth, without the images.
 
@@ -55,13 +56,14 @@ def answered(
         delay: for each image the seconds until its answer is published; None: no answer.
         shift: pixels by which every box is too far to the right.
         stamped: for each image whether its answer has a stamp.
+        version: for each image that of the model that answers.
     """
     types = typestore()
     with Reader(made.bag) as reader, Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         truths = [connection for connection in reader.connections if connection.msgtype == PERSONS]
         said = [types.deserialize_cdr(data, PERSONS) for _, _, data in reader.messages(truths)]
         connection = writer.add_connection(EMOTIONS, PERSONS, typestore=types)
-        for published, message in sorted(_answers(types, said, delay, shift, stamped), key=lambda one: one[0]):
+        for published, message in sorted(_answers(types, said, delay, shift, stamped, version), key=lambda one: one[0]):
             writer.write(connection, published, types.serialize_cdr(message, PERSONS))
     return folder
 
@@ -87,6 +89,7 @@ def _answers(
     delay: Callable[[int], float | None],
     shift: float,
     stamped: Callable[[int], bool],
+    version: Callable[[int], str],
 ) -> Iterable[tuple[int, Any]]:
     time = types.types["builtin_interfaces/msg/Time"]
     for index, message in enumerate(said):
@@ -95,7 +98,7 @@ def _answers(
             continue
         stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
         published = stamp + round(seconds * 1e9)
-        message.model_id, message.model_version, message.score_type = "oracle", "0123456789abcdef", ScoreType.SOFTMAX
+        message.model_id, message.model_version, message.score_type = "oracle", version(index), ScoreType.SOFTMAX
         message.labels, message.predictable = list(LABELS), np.ones(len(LABELS), bool)
         message.received = time(*divmod(stamp + 10**7, 10**9))
         message.published = time(*divmod(published, 10**9))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -100,12 +100,13 @@ def read(folders: Sequence[Path], bundle: Bundle) -> list[Result]:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise CalibrationError("the same result folder is given twice; what is judged must not be what is fitted")
     results = [_read(folder, bundle) for folder in folders]
-    seen: dict[tuple[str, int], Path] = {}
+    seen: dict[tuple[str, int, bytes], Path] = {}
     for result in results:
         for sample in result.joined.samples:
-            if sample.stamp is None:
+            if sample.stamp is None or not len(sample):
                 continue
-            other = seen.setdefault((sample.image_id, sample.stamp), result.folder)
+            # Bags in simulated time share names and stamps, but not the people in their frames.
+            other = seen.setdefault((sample.image_id, sample.stamp, sample.boxes.tobytes()), result.folder)
             if other is not result.folder:
                 raise CalibrationError(
                     f"{sample.image_id} is in {other} and in {result.folder}; give each frame once, as what is judged "
@@ -174,8 +175,11 @@ def own_opinion(results: Iterable[Result], bundle: Bundle) -> list[Path]:
 
 
 def _drafted(result: Result, bundle: Bundle, what: str) -> bool:
-    drafted = result.dataset.prefilled_by or {}
-    return bool(drafted.get(what)) and str(drafted.get("version"))[:16] == bundle.model_version
+    return any(draft.get(what) and _is_of(draft, bundle) for draft in result.dataset.drafts)
+
+
+def _is_of(draft: dict[str, Any], bundle: Bundle) -> bool:
+    return str(draft["version"])[:16] == bundle.model_version
 
 
 # --- Arrays --------------------------------------------------------------------------------------------------------
@@ -304,10 +308,10 @@ def _origin(results: Sequence[Result], bundle: Bundle) -> list[str]:
         where = "read in the annotated boxes" + ("" if all(read_in_boxes) else ", or those of detections at IoU 0.5")
     notes = [f"Scores are {where}."]
     for result in results:
-        drafted = result.dataset.prefilled_by or {}
-        if drafted.get("emotions"):
-            by = "this very model" if _drafted(result, bundle, "emotions") else str(drafted.get("name"))
-            notes.append(f"{result.folder}: {by} wrote the first draft of the emotions.")
+        for draft in result.dataset.drafts:
+            if draft.get("emotions"):
+                by = "this very model" if _is_of(draft, bundle) else draft["name"]
+                notes.append(f"{result.folder}: {by} wrote the first draft of the emotions.")
         left = len(result.dataset.samples) - len(result.joined.samples)
         if left:
             notes.append(f"{result.folder}: {left:,} annotated frames have no prediction, and are left out.")

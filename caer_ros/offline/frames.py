@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from caer_ros.sources import Source
 
-# What rosbags and our decoder raise on a damaged message.
-_UNDECODABLE = (images.ImageError, ValueError, AssertionError, IndexError, KeyError)
-
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -71,8 +68,8 @@ def read(path: Path, topic: str | None = None, every: float = 0.0) -> Iterator[F
                 if last is not None and 0 <= stamp - last < step:
                     continue
                 pixels = pixels_of(message)
-            except _UNDECODABLE as error:
-                note(source.problems, f"{path}: an image of {topic} at {frame.stamp_ns} ns: {error}")
+            except Exception as error:  # as in ``at``
+                note(source.problems, f"{path}: an image of {topic} at {frame.stamp_ns} ns: {_reason(error)}")
                 continue
         if last is not None and 0 <= stamp - last < step:
             continue
@@ -102,8 +99,8 @@ def at(path: Path, topic: str, stamps: Collection[int], problems: list[str]) -> 
         try:
             _, message = decode(frame.data)
             pixels = pixels_of(message)
-        except _UNDECODABLE as error:
-            note(problems, f"{path}: the image of {topic} at stamp {stamp}: {error}")
+        except Exception as error:  # rosbags asserts, slices and unpacks: a damaged message may raise anything
+            note(problems, f"{path}: the image of {topic} at stamp {stamp}: {_reason(error)}")
             continue
         missing.remove(stamp)
         yield Frame(frame_name(topic, stamp), stamp, pixels)
@@ -138,6 +135,10 @@ def header_stamp(message: bytes) -> int:
 def frame_name(topic: str, stamp: int) -> str:
     """Topic and header stamp as the name of a frame, and of its file without the ending."""
     return str(PurePosixPath(topic.lstrip("/"), str(stamp)))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _bag(path: Path) -> Bag:

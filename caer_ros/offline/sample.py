@@ -83,6 +83,10 @@ class Findings:
     """What concerns the set as a whole."""
 
 
+Drafts = dict[str, Any] | list[dict[str, Any]] | None
+"""What ``Dataset.prefilled_by`` is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One split of a data set."""
@@ -99,6 +103,12 @@ class Dataset:
     """Can a person have several labels? Then scores are sigmoids, else a softmax."""
     samples: tuple[Sample, ...]
     findings: Findings
-    prefilled_by: dict[str, Any] | None = None
+    prefilled_by: Drafts = None
     """The model that wrote the first draft of the annotations: "name", "version" (as in its messages), and whether it
-    wrote "boxes" and "emotions"."""
+    wrote "boxes" and "emotions". A list where several did."""
+
+    @property
+    def drafts(self) -> list[dict[str, Any]]:
+        """``prefilled_by``, one entry for each model."""
+        given = self.prefilled_by or []
+        return given if isinstance(given, list) else [given]

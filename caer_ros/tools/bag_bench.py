@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.arguments import positive
+from caer_ros.arguments import not_negative_number, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--deadline",
-        type=positive,
+        type=not_negative_number,
         default=0.2,
         metavar="SECONDS",
         help="how long after an image its answer is taken, in the bag's time (default: %(default)s)",

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
+
 import cv2
 import numpy as np
 import pytest
 from bag_files import START_NS, compressed, image, picture, picture_index, write_bag
+from rosbags.rosbag2 import StoragePlugin
 
 from caer_ros.offline import frames
 from caer_ros.offline.datasets.synthetic import bags, scenes
@@ -94,3 +97,18 @@ def test_stamps_are_read_without_decoding(tmp_path):
     broken.data = broken.data[:10]
     bag = write_bag(tmp_path / "bag", [("/cam", START_NS, broken)])
     assert frames.stamps(bag) == ("/cam", [START_NS + 7])
+
+
+@pytest.mark.parametrize("length", [0, 8, 14, 20, 40, 100])
+def test_a_message_that_is_cut_anywhere_is_left_out_and_named(tmp_path, length):
+    told = [("/cam", START_NS + i, image(picture(i), START_NS + i)) for i in range(3)]
+    bag = write_bag(tmp_path / "bag", told, StoragePlugin.SQLITE3)
+    with sqlite3.connect(bag / "bag.db3") as database:
+        database.execute("UPDATE messages SET data = substr(data, 1, ?) WHERE id = 2", (length,))
+    database.close()
+    problems = []
+    asked = [START_NS + i for i in range(3)]
+    for found in (list(frames.read(bag)), list(frames.at(bag, "/cam", asked, problems))):
+        assert [picture_index(frame.pixels) for frame in found] == [0, 2]
+    assert len(problems) == (length >= 12)  # below there is no stamp by which it could have been asked for
+    assert all(line.partition(f"/cam at stamp {START_NS + 1}: ")[2] for line in problems)

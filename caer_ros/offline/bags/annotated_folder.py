@@ -52,6 +52,8 @@ class Folder:
     box_kind: str
     categories: dict[Any, str]
     """Labels by category, where the categories are the labels."""
+    drafts: list[dict[str, Any]]
+    """As of ``Dataset``."""
 
     @property
     def file(self) -> Path:
@@ -66,11 +68,10 @@ def read(folder: Path) -> Folder:
     dataset = own.read(file)
     images, entries, content = files.read_coco(file)
     info = content.get("info") or {}
-    prefilled = info.get("prefilled_by")
-    pictures = _grouped(images.values(), entries, prefilled)
+    pictures = _grouped(images.values(), entries, dataset.drafts)
     waiting = content.get("unannotated") or {}
     try:
-        rest = _grouped(waiting.get("images", ()), waiting.get("annotations", ()), prefilled, waiting=True)
+        rest = _grouped(waiting.get("images", ()), waiting.get("annotations", ()), dataset.drafts, waiting=True)
         twice = pictures.keys() & rest.keys()
         sized = all(int(p.image["width"]) > 0 and int(p.image["height"]) > 0 for p in rest.values())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -89,31 +90,36 @@ def read(folder: Path) -> Folder:
         dataset.multi_label,
         str(info.get("box_kind", "body")),
         _categories(content, dataset.labels),
+        dataset.drafts,
     )
 
 
 def _grouped(
-    images: Iterable[dict[str, Any]], entries: Sequence[dict[str, Any]], prefilled: Any, *, waiting: bool = False
+    images: Iterable[dict[str, Any]],
+    entries: Sequence[dict[str, Any]],
+    drafts: list[dict[str, Any]],
+    *,
+    waiting: bool = False,
 ) -> dict[str, Picture]:
     by_image: dict[Any, list[dict[str, Any]]] = {}
     for entry in entries:
         by_image.setdefault(entry["image_id"], []).append(entry)
     return {
         image["file_name"]: Picture(
-            image, tuple(by_image.get(image["id"], ())), not waiting and _is_truth(image, by_image, prefilled)
+            image, tuple(by_image.get(image["id"], ())), not waiting and _is_truth(image, by_image, drafts)
         )
         for image in images
     }
 
 
-def _is_truth(image: dict[str, Any], by_image: dict[Any, list[dict[str, Any]]], prefilled: Any) -> bool:
+def _is_truth(image: dict[str, Any], by_image: dict[Any, list[dict[str, Any]]], drafts: list[dict[str, Any]]) -> bool:
     """Does a picture hold anything that a model cannot have written?"""
     if image.get("annotated_at"):
         return True
     entries = by_image.get(image["id"], [])
-    if not prefilled:
+    if not drafts:
         return bool(entries)
-    return not prefilled.get("emotions") and any(entry.get("emotions") for entry in entries)
+    return not any(draft.get("emotions") for draft in drafts) and any(entry.get("emotions") for entry in entries)
 
 
 def _categories(content: dict[str, Any], labels: tuple[str, ...]) -> dict[Any, str]:

@@ -226,10 +226,10 @@ def _task(known: Folder, picture: Picture) -> dict[str, Any]:
     results = [result for entry in picture.entries for result in _results(known, picture.image, entry)]
     if picture.truth:
         return task | {"annotations": [{"result": results}]}
-    model = (known.content.get("info") or {}).get("prefilled_by")
-    if not model or not results:
+    if not known.drafts or not results:
         return task
-    return task | {"predictions": [{"model_version": f"{model['name']} {model['version']}", "result": results}]}
+    models = ", ".join(f"{draft['name']} {draft['version']}" for draft in known.drafts)
+    return task | {"predictions": [{"model_version": models, "result": results}]}
 
 
 def _results(known: Folder, image: dict[str, Any], entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.offline.bags import messages
-from caer_ros.offline.bags.messages import nanoseconds, value
+from caer_ros.offline.bags.messages import box_of, nanoseconds, vad_of, value
 from caer_ros.offline.frames import frame_name
 from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from caer_ros.offline.bags.messages import Recorded
+    from caer_ros.offline.bags.messages import LeftOut, Recorded
     from caer_ros.offline.predictions import Array
 
 
@@ -36,7 +37,9 @@ class Published:
     models: tuple[str, ...]
     """Name and version of each model that spoke, in the order of their first message."""
     left_out: tuple[str, ...]
-    """Messages that are not in the table, one line each."""
+    """What is not in the table: messages that cannot be used, and persons without a box or detection score."""
+    unused: frozenset[int]
+    """Header stamps (ns) of the messages that cannot be used, where they have one: these images were answered."""
     notes: tuple[str, ...]
     """What is odd about the others, one sentence each."""
 
@@ -51,13 +54,15 @@ def read(bag: Path, topic: str | None = None) -> Published:
         topic: of type PersonEmotionArray; None where there is only one beside the ground truth's.
 
     Raises:
-        SourceError: the bag cannot be read, has no such topic, several where none is named, or nothing on it.
+        SourceError: the bag cannot be read, has no such topic, several where none is named, or nothing on it; or the
+            messages lack a field that is needed.
     """
     topic = topic or _only_topic(bag)
-    left_out: list[str] = []
-    recorded = list(messages.read(bag, topic, left_out))
+    unusable: list[LeftOut] = []
+    recorded = list(messages.persons(bag, topic, unusable, ("detection_confidence",)))
+    left_out = [one.why for one in unusable]
     if not recorded:
-        raise SourceError(f"{bag}: nothing was published on {topic}{'; ' if left_out else ''}{'; '.join(left_out[:3])}")
+        raise SourceError("; ".join((f"{bag}: nothing was published on {topic}", *left_out[:3])))
     speakers = Counter(_speaker(message) for message in recorded)
     chosen = speakers.most_common(1)[0][0]
     for speaker, count in speakers.items():
@@ -66,13 +71,16 @@ def read(bag: Path, topic: str | None = None) -> Published:
                 f"{bag}: {count} messages of {topic} have other labels than most: {', '.join(speaker[0]) or 'none'}"
             )
     taken = [message for message in recorded if _speaker(message) == chosen]
+    unused = {one.stamp for one in unusable} | {_stamp(message) for message in recorded if _speaker(message) != chosen}
     images = sorted((_image(topic, message) for message in taken), key=_published)
+    if lost := sum(len(message.content.persons) for message in taken) - sum(len(image.boxes) for image in images):
+        left_out.append(f"{bag}: {lost} persons of {topic} have no box or no detection confidence: not a number")
     lowest = min((float(image.scores.min()) for image in images if len(image.scores)), default=0.0)
-    models = tuple(dict.fromkeys(f"{m.content.model_id} {m.content.model_version}" for m in taken))
+    models = tuple(dict.fromkeys(map(_model, taken)))
     labels, score_type = chosen
     header = PredictionHeader(
-        model=str(taken[0].content.model_id),
-        model_version=str(taken[0].content.model_version),
+        model=models[0][0],
+        model_version=models[0][1],
         label_set=next((name for name, known in taxonomy.LABEL_SETS.items() if known == labels), "own"),
         labels=labels,
         score_type=score_type,
@@ -83,7 +91,14 @@ def read(bag: Path, topic: str | None = None) -> Published:
     )
     silent = sum(_publishing(message) == 0 for message in taken)
     odd = f"{topic}: {silent} of {len(taken)} messages do not say when they were published; the recorder's time counts."
-    return Published(Predictions(header, images), topic, models, tuple(left_out), (odd,) if silent else ())
+    return Published(
+        predictions=Predictions(header, images),
+        topic=topic,
+        models=tuple(map(" ".join, models)),
+        left_out=tuple(left_out),
+        unused=frozenset(unused - {0}),
+        notes=(odd,) if silent else (),
+    )
 
 
 def _only_topic(bag: Path) -> str:
@@ -100,6 +115,15 @@ def _speaker(message: Recorded) -> tuple[tuple[str, ...], ScoreType]:
     """Labels and score type: what the messages of one table share."""
     content = message.content
     return tuple(map(str, content.labels)), ScoreType(int(value(content, "score_type", ScoreType.UNKNOWN)))
+
+
+def _model(message: Recorded) -> tuple[str, str]:
+    """Name and version."""
+    return str(value(message.content, "model_id", "")), str(value(message.content, "model_version", ""))
+
+
+def _stamp(message: Recorded) -> int:
+    return nanoseconds(message.content.header.stamp)
 
 
 def _box_kind(recorded: Sequence[Recorded]) -> BoxKind:
@@ -122,24 +146,25 @@ def _publishing(message: Recorded) -> int:
 
 def _image(topic: str, message: Recorded) -> ImagePrediction:
     content = message.content
-    stamp, labels, persons = nanoseconds(content.header.stamp), len(content.labels), content.persons
+    stamp, labels = _stamp(message), len(content.labels)
+    persons = [one for one in content.persons if all(map(isfinite, (*box_of(one), one.detection_confidence)))]
     received = nanoseconds(content.received) if hasattr(content, "received") else 0
-    vad = _rows([(person.valence, person.arousal, person.dominance) for person in persons], 3)
+    vad = _rows([vad_of(person) for person in persons], 3)
     states = [int(value(person, "track_state", 0)) for person in persons]
     return ImagePrediction(
         image_id=frame_name(topic, stamp),
         size=(int(content.image_height), int(content.image_width)),
-        boxes=_rows([(person.x_min, person.y_min, person.x_max, person.y_max) for person in persons], 4),
+        boxes=_rows([box_of(person) for person in persons], 4),
         scores=np.array([person.detection_confidence for person in persons], np.float32),
         emotions=_rows([person.scores for person in persons], labels),
         vad=None if np.isnan(vad).all() else vad,
         stamp=stamp,
         saturated=bool(value(content, "saturated", False)),
         tracked=Tracked(
-            ids=tuple(str(person.track_id) for person in persons),
+            ids=tuple(str(value(person, "track_id", "")) for person in persons),
             coasted=np.array([state == TrackState.COASTED for state in states], bool),
             smoothed=_rows([value(person, "smoothed_scores", person.scores) for person in persons], labels),
-            top=np.array([person.top_index for person in persons], np.intp),
+            top=np.array([value(person, "top_index", -1) for person in persons], np.intp),
         ),
         timing=Timing(
             received=received,

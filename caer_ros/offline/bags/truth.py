@@ -17,7 +17,7 @@ from caer_ros import taxonomy
 from caer_ros.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.offline import frames
 from caer_ros.offline.bags import messages, truth_message
-from caer_ros.offline.bags.messages import nanoseconds, value
+from caer_ros.offline.bags.messages import box_of, nanoseconds, vad_of, value
 from caer_ros.offline.datasets import own
 from caer_ros.offline.datasets.annotations import Annotation, assemble, finish
 from caer_ros.offline.sample import Dataset, DatasetError, Findings
@@ -40,7 +40,7 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
         topic: of type PersonEmotionArray.
 
     Raises:
-        SourceError: the bag cannot be read, or lacks a topic.
+        SourceError: the bag cannot be read, or lacks a topic; or the messages lack a field that is needed.
         DatasetError: nothing on the topic belongs to an image, or its messages contradict each other.
     """
     if topic not in messages.topics(bag, PERSONS):
@@ -53,17 +53,19 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
     kinds: set[BoxKind] = set()
     labels: tuple[str, ...] | None = None
     score_type, model_id = ScoreType.UNKNOWN, ""
-    for message in messages.read(bag, topic, findings.skipped):
+    unusable: list[messages.LeftOut] = []
+    for message in messages.persons(bag, topic, unusable):
         content = message.content
         said = tuple(map(str, content.labels))
         if labels is not None and said != labels:
             raise DatasetError(f"{bag}: {topic} changes its labels in mid-bag, from {labels} to {said}")
         model_id = str(value(content, "model_id", ""))
         labels, score_type = said, ScoreType(int(value(content, "score_type", ScoreType.UNKNOWN)))
-        kinds |= {BoxKind(int(person.box_kind)) for person in content.persons} - {BoxKind.UNKNOWN}
+        kinds |= {_kind(person) for person in content.persons} - {BoxKind.UNKNOWN}
         samples.append(_sample(bag, image_topic, content, labels, findings))
+    findings.skipped += [one.why for one in unusable]
     if labels is None:
-        raise DatasetError(f"{bag}: nothing on {topic}")
+        raise DatasetError("; ".join((f"{bag}: nothing on {topic}", *findings.skipped[:3])))
     if len(kinds) > 1:
         raise DatasetError(f"{bag}: {topic} has boxes of several kinds: {', '.join(sorted(k.name for k in kinds))}")
     known = next((name for name, names in taxonomy.LABEL_SETS.items() if names == labels), "own")
@@ -90,19 +92,17 @@ def from_json(file: Path, bag: Path, image_topic: str | None = None) -> Dataset:
     """
     dataset = own.read(file)
     image_topic, stamps = frames.stamps(bag, image_topic)
-    mine, others, unstamped = [], 0, 0
+    mine, others, findings = [], 0, dataset.findings
     for sample in dataset.samples:
         if not sample.stamp:
-            unstamped += 1
+            findings.skipped.append(f"{file}: {sample.image_id}: has no stamp by which to find it; left out")
         elif not _is_of(sample, image_topic):
             others += 1
         else:
             mine.append(replace(sample, image_id=frames.frame_name(image_topic, sample.stamp)))
-    if unstamped:
-        dataset.findings.warnings.append(f"{file}: {unstamped} images without a stamp, which cannot be found; left out")
     if others:
-        dataset.findings.warnings.append(f"{file}: {others} images of other topics than {image_topic}; left out")
-    kept = _of_images(bag, image_topic, stamps, mine, dataset.findings)
+        findings.warnings.append(f"{file}: {others} images of other topics than {image_topic}; left out")
+    kept = _of_images(bag, image_topic, stamps, mine, findings)
     if not kept:
         first = f", such as {dataset.samples[0].image_id}" if dataset.samples else ""
         raise DatasetError(
@@ -141,17 +141,17 @@ def _sample(bag: Path, image_topic: str, content: Any, labels: tuple[str, ...], 
     stamp = nanoseconds(content.header.stamp)
     name = frames.frame_name(image_topic, stamp)
     where = f"{bag}: ground truth at {stamp}"
-    persons = [person for person in content.persons if int(person.box_kind) != BoxKind.UNKNOWN]
+    persons = [person for person in content.persons if _kind(person) != BoxKind.UNKNOWN]
     return assemble(
         name,
         bag.parent / f"{name}.jpg",
         [
             Annotation(
                 where,
-                _box(person),
+                box_of(person),
                 _emotions(person, len(labels)),
-                np.array((person.valence, person.arousal, person.dominance), np.float32),
-                track_id=str(person.track_id),
+                np.array(vad_of(person), np.float32),
+                track_id=str(value(person, "track_id", "")),
             )
             for person in persons
         ],
@@ -159,14 +159,14 @@ def _sample(bag: Path, image_topic: str, content: Any, labels: tuple[str, ...], 
         BoxKind.BODY,
         findings,
         exhaustive=not value(content, "saturated", False),
-        crowds=[_box(person) for person in content.persons if int(person.box_kind) == BoxKind.UNKNOWN],
+        crowds=[box_of(person) for person in content.persons if _kind(person) == BoxKind.UNKNOWN],
         stamp=stamp,
         size=(int(content.image_height), int(content.image_width)),
     )
 
 
-def _box(person: Any) -> tuple[float, float, float, float]:
-    return float(person.x_min), float(person.y_min), float(person.x_max), float(person.y_max)
+def _kind(person: Any) -> BoxKind:
+    return BoxKind(int(value(person, "box_kind", BoxKind.BODY)))
 
 
 def _emotions(person: Any, labels: int) -> Array:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rosbags.typesys.store import Typestore
 
-    from caer_ros.offline.sample import Array, Dataset, Sample
+    from caer_ros.offline.sample import Array, Dataset, Drafts, Sample
 
 MODEL_ID = "ground_truth"
 _PREFILLED = " prefilled_by="
@@ -51,7 +51,7 @@ class Scheme:
 
     labels: tuple[str, ...]
     multi_label: bool
-    prefilled_by: dict[str, Any] | None = None
+    prefilled_by: Drafts = None
     """As in ``Dataset``."""
 
     @classmethod
@@ -75,14 +75,16 @@ def persons_of(sample: Sample) -> list[TruePerson]:
     return people + [TruePerson(region.tolist(), BoxKind.UNKNOWN, unknown) for region in sample.ignore]
 
 
-def prefilled_by(model_id: str) -> dict[str, Any] | None:
-    """Which model wrote the first draft of a ground truth, by the ``model_id`` of its messages."""
+def prefilled_by(model_id: str) -> Drafts:
+    """Which model wrote the first draft of a ground truth, by the ``model_id`` of its messages; as in ``Dataset``."""
     _, found, draft = model_id.partition(_PREFILLED)
     try:
         said = json.loads(draft) if found else None
     except ValueError:  # somebody else's id
         return None
-    return said if isinstance(said, dict) else None
+    models = said if isinstance(said, list) else [said]
+    known = all(isinstance(model, dict) and {"name", "version"} <= model.keys() for model in models)
+    return said if known else None
 
 
 def time(types: Typestore, stamp: int) -> Any:

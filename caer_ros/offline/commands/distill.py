@@ -8,11 +8,13 @@ caer distill --bag BAG -- --trainer.epochs 10.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caer_ros.arguments import not_negative_number
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from caer_ros.offline.training.config import TrainConfig
@@ -26,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures")
     parser.add_argument("--topic", help="image topic of the bag; needed where it has several")
     parser.add_argument(
-        "--every", type=float, default=0.5, metavar="S", help="seconds between two frames, 0 for all (default: 0.5)"
+        "--every",
+        type=not_negative_number,
+        default=0.5,
+        metavar="S",
+        help="seconds between two frames, 0 for all (default: 0.5)",
     )
     parser.add_argument(
         "--teacher", default="bootstrap", metavar="BUNDLE", help="model bundle, a name or a path (default: bootstrap)"
@@ -57,8 +63,6 @@ def run(args: argparse.Namespace) -> int:
     from caer_ros.perception import bundle, predictor
     from caer_ros.perception.engine import EngineSettings
 
-    if args.every < 0:
-        raise argparse.ArgumentTypeError(f"--every {args.every}: expected 0 or more")
     source = args.bag or args.video or args.images
     data = args.output.with_name(f"{args.output.name}_frames")
     config = configure(args.config, args.output, data, args.network, args.fields)

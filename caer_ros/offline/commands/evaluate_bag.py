@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caer_ros.arguments import not_negative, positive, whole
+from caer_ros.arguments import not_negative, not_negative_number, whole
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from caer_ros.offline.bags.published import Published
+    from caer_ros.offline.evaluation.as_recorded import Account
     from caer_ros.offline.evaluation.bag_inputs import Annotated
     from caer_ros.offline.evaluation.bag_run import BagJob, BagRun
     from caer_ros.offline.evaluation.bag_summary import BagEvaluation
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--emotions-topic", metavar="T", help="as recorded: of the node, where a bag has several")
     parser.add_argument(
         "--deadline",
-        type=positive,
+        type=not_negative_number,
         default=0.2,
         metavar="S",
         help="as recorded: seconds after a frame's stamp at which its answer is taken (default: %(default)s)",
@@ -169,7 +171,12 @@ def _offline(args: argparse.Namespace, bags: Sequence[Annotated]) -> tuple[BagEv
         stability=measures.stability,
         timing=None,
         left_out=(*_left_out(bags), *(line for run in runs for line in run.left_out)),
-        notes=(*drafted(judged, predictions.header), *filter(None, [mapping]), *_notes(bags), *measures.notes),
+        notes=(
+            *drafted(judged, [f"{bundle.name} {bundle.model_version}"]),
+            *filter(None, [mapping]),
+            *_notes(bags),
+            *measures.notes,
+        ),
     )
     return result, measures.joined
 
@@ -229,8 +236,15 @@ def _as_recorded(args: argparse.Namespace, bags: Sequence[Annotated]) -> tuple[B
 
     recorded = _recorded_bags(args)
     named = [bag.name for bag in bags]
-    dataset = bag_sets.samples_of([bag.dataset for bag in bags], named)
     spoken = [published.read(bag, args.emotions_topic) for bag in recorded]
+    seen = [
+        as_recorded.of_size_seen(one.predictions, bag.dataset.samples) for one, bag in zip(spoken, bags, strict=True)
+    ]
+    bags = [
+        replace(bag, dataset=replace(bag.dataset, samples=tuple(samples)), left_out=(*bag.left_out, *others))
+        for bag, (samples, others) in zip(bags, seen, strict=True)
+    ]
+    dataset = bag_sets.samples_of([bag.dataset for bag in bags], named)
     relabelled = [predict.relabel(one.predictions, dataset) for one in spoken]
     tables, parts = [table for table, _ in relabelled], [bag.dataset.samples for bag in bags]
     messages = bag_sets.tables_of(tables, named)
@@ -243,11 +257,12 @@ def _as_recorded(args: argparse.Namespace, bags: Sequence[Annotated]) -> tuple[B
     ]
     account, times = bag_sets.accounts_of(accounts, named), timing(messages.images)
     notes = [
-        *bag_measures.drafted([bag.dataset for bag in bags], messages.header),
+        *bag_measures.drafted([bag.dataset for bag in bags], [model for one in spoken for model in one.models]),
         *dict.fromkeys(mapping for _, mapping in relabelled if mapping),
         *_notes(bags),
         *(f"{one.topic}: several models spoke: {', '.join(one.models)}." for one in spoken if len(one.models) > 1),
         *(note for one in spoken for note in one.notes),
+        *_unused(spoken, bags, accounts),
         *account.notes,
         *(("The messages tell no times.",) if times is None else times.notes),
         *measures.notes,
@@ -315,6 +330,22 @@ def _recorded_bags(args: argparse.Namespace) -> list[Path]:
             "order of the bags, or --recorded alone"
         )
     return [bag if given == SAME else Path(given) for bag, given in zip(args.bags, args.recorded, strict=True)]
+
+
+def _unused(spoken: Sequence[Published], bags: Sequence[Annotated], accounts: Sequence[Account]) -> list[str]:
+    """Which frames were answered, and yet count as if they had not been: a sentence for each such bag."""
+    from caer_ros.offline.evaluation.as_recorded import Fate
+
+    notes = []
+    for said, bag, account in zip(spoken, bags, accounts, strict=True):
+        fates = zip(bag.dataset.samples, account.fates, strict=True)
+        silent = sum(sample.stamp in said.unused and fate in (Fate.DROPPED, Fate.LOST) for sample, fate in fates)
+        if silent:
+            notes.append(
+                f"{bag.name}: {silent} annotated frames that count as dropped or lost were answered on {said.topic}, "
+                "but these messages cannot be used; see what was left out."
+            )
+    return notes
 
 
 def _image_stamps(bag: Annotated, recorded: Path) -> Sequence[int]:

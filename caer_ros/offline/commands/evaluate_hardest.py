@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caer_ros.arguments import whole
+from caer_ros.arguments import not_negative_number, whole
 
 if TYPE_CHECKING:
     from caer_ros.offline.evaluation.hardest import Hard
@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="must not exist, or be empty")
     parser.add_argument("--count", type=whole, default=50, metavar="N", help="frames at most (default: 50)")
     parser.add_argument(
-        "--apart", type=float, default=1.0, metavar="S", help="seconds between two frames at least (default: 1)"
+        "--apart",
+        type=not_negative_number,
+        default=1.0,
+        metavar="S",
+        help="seconds between two frames at least (default: 1)",
     )
     parser.add_argument("--bag", type=Path, metavar="DIR", help="where the bag is now, if it was moved")
 
@@ -37,13 +41,16 @@ def run(args: argparse.Namespace) -> int:
     from caer_ros.offline.metrics.joined import join
     from caer_ros.offline.sample import DatasetError
 
-    if len(args.results) > 2 or args.apart < 0:
-        raise argparse.ArgumentTypeError("give one RESULT, or two; and --apart of 0 or more")
+    if len(args.results) > 2:
+        raise argparse.ArgumentTypeError("give one RESULT, or two")
     if args.output.exists() and (not args.output.is_dir() or any(args.output.iterdir())):
         raise DatasetError(f"{args.output} exists already and is not empty: choose another --output")
     read = [results.read(folder) for folder in args.results]
     dataset, tables = read[0].dataset, [result.predictions for result in read]
-    ranked = hardest.by_loss(join(dataset.samples, tables[0])) if len(tables) == 1 else hardest.by_disagreement(*tables)
+    if len(tables) == 1:  # whether boxes of another kind are fine, the evaluation was asked
+        ranked = hardest.by_loss(join(dataset.samples, tables[0], any_box_kind=True))
+    else:
+        ranked = hardest.by_disagreement(*tables)
     stamps = {sample.image_id: sample.stamp for sample in dataset.samples if sample.stamp is not None}
     chosen = hardest.spread([hard for hard in ranked if hard.image_id in stamps], stamps, args.count, args.apart)
     written = _extract(_bags(read[0], args.bag), chosen, stamps, args.output)

@@ -20,8 +20,8 @@ A small example::
     ``emotions`` has that of its category: what labelling tools export. ``multi_label``: may a person have several?
     (default: as EMOTIC does for its set, else no). ``box_kind``: body (default), head or face. ``exhaustive``: is every
     person of every image annotated? (default: no; an image's own ``exhaustive`` comes first). ``prefilled_by``: the
-    ``name`` and ``version`` of a model that wrote the first draft, and whether it wrote ``boxes`` and ``emotions``.
-    Empty ``labels`` say that only boxes are annotated.
+    ``name`` and ``version`` of a model that wrote the first draft, and whether it wrote ``boxes`` and ``emotions``; a
+    list where several models did. Empty ``labels`` say that only boxes are annotated.
 ``images``
     ``file_name`` below the image folder. A name that ends in 16 to 19 digits is that of an image topic's folder and
     header stamp in nanoseconds; other stamps go into ``stamp``. ``width`` and ``height``, where given, must be those of
@@ -59,7 +59,7 @@ from caer_ros.offline.datasets.annotations import (
     number,
     one_of,
 )
-from caer_ros.offline.sample import Array, Dataset, DatasetError, Findings, Sample
+from caer_ros.offline.sample import Array, Dataset, DatasetError, Drafts, Findings, Sample
 from caer_ros.perception.person import BoxKind
 from caer_ros.taxonomy import LABEL_SETS
 
@@ -85,7 +85,7 @@ class _Scheme:
     multi_label: bool
     box_kind: BoxKind
     exhaustive: bool
-    prefilled_by: dict[str, Any] | None
+    prefilled_by: Drafts
 
 
 def load(root: Path, split: str) -> Dataset:
@@ -320,11 +320,12 @@ def _scheme(file: Path, content: dict[str, Any]) -> _Scheme:
     )
 
 
-def _prefilled_by(file: Path, info: dict[str, Any]) -> dict[str, Any] | None:
-    model = info.get("prefilled_by")
-    if model is not None and not (isinstance(model, dict) and {"name", "version"} <= model.keys()):
-        raise DatasetError(f"{file}: info.prefilled_by is {model!r}; name and version of a model are expected")
-    return model
+def _prefilled_by(file: Path, info: dict[str, Any]) -> Drafts:
+    given: Drafts = info.get("prefilled_by")
+    models = [] if given is None else given if isinstance(given, list) else [given]
+    if not all(isinstance(model, dict) and {"name", "version"} <= model.keys() for model in models):
+        raise DatasetError(f"{file}: info.prefilled_by is {given!r}; name and version of a model are expected")
+    return given
 
 
 def _person(where: str, annotation: dict[str, Any], box: Box, scheme: _Scheme) -> Annotation:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 DEADLINES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
 """s, of the curve: from faster than a camera's period to slower than a listener's patience."""
+WARNING = "WARNING"
+"""How a note begins that makes the numbers doubtful as a whole."""
 _PLAUSIBLE = 60.0
 """s. A longer median from stamp to publishing is no latency: the clocks differ."""
 _JITTER = 0.5
@@ -172,6 +174,23 @@ def strict(
     return _judged(published, left, chosen, f"own answer within {1000 * deadline:g} ms"), left
 
 
+def of_size_seen(published: Predictions, samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]:
+    """The samples but those that are annotated at another size than the node saw that very image at.
+
+    Returns:
+        The samples, and a line for each that is left out.
+    """
+    seen = {image.stamp: image.size for image in reversed(published.images)}
+    fit, left_out = [], []
+    for sample in samples:
+        size = seen.get(sample.stamp)
+        if size is None or tuple(size) == tuple(sample.size):
+            fit.append(sample)
+        else:
+            left_out.append(_other_size(sample, size))
+    return fit, left_out
+
+
 def ages(judged: Predictions, samples: Sequence[Sample], deadline: float) -> Floats:
     """[N] seconds by which the answer was old: from the stamp of the judged message to that of the sample + deadline.
 
@@ -254,6 +273,11 @@ def account(published: Predictions, samples: Sequence[Sample], image_stamps: Seq
     found = tuple(fates.get(stamp, Fate.LOST) for stamp in wanted)
     lost = [stamp for stamp in silent.stamps if stamp not in silent.dropped]
     answered = silent.answered
+    strange = len(messages.by_stamp.keys() - images)
+    other_camera = (
+        f"{WARNING}: {strange} of {len(messages.by_stamp)} messages are about no image of this topic in the bag: did "
+        "the node listen to another camera? Choose the topic of the images that it saw."
+    )
     return Account(
         deadline=deadline,
         fates=found,
@@ -261,11 +285,15 @@ def account(published: Predictions, samples: Sequence[Sample], image_stamps: Seq
         annotated=Fates.count(found),
         frames=Fates.count(fates.values()),
         drops=sum(_timing(image).drops for image in messages.images),
-        images_missing=len(messages.by_stamp.keys() - images),
+        images_missing=strange,
         images_lost=silent.images_lost,
         before_first=bisect_left(lost, answered[0]) if answered else 0,
         after_last=len(lost) - bisect_right(lost, answered[-1]) if answered else len(lost),
-        notes=(*messages.notes, *_image_notes(image_stamps)),
+        notes=(
+            *((other_camera,) if 2 * strange > len(messages.by_stamp) else ()),
+            *messages.notes,
+            *_image_notes(image_stamps),
+        ),
     )
 
 
@@ -340,11 +368,15 @@ def _stamps(samples: Sequence[Sample], messages: _Messages) -> NDArray[np.int64]
         seen[sample.stamp] = sample.image_id
         message = messages.by_stamp.get(sample.stamp)
         if message is not None and tuple(message.size) != tuple(sample.size):
-            raise MetricsError(
-                f"{sample.image_id}: annotated at {_size(sample.size)}, but the node saw this image at "
-                f"{_size(message.size)}: annotate the images of the topic that the node listens to"
-            )
+            raise MetricsError(_other_size(sample, message.size))
     return np.array(list(seen), np.int64)
+
+
+def _other_size(sample: Sample, seen: tuple[int, int]) -> str:
+    return (
+        f"{sample.image_id}: annotated at {_size(sample.size)}, but the node saw this image at {_size(seen)}: annotate "
+        "the images of the topic that the node listens to"
+    )
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from caer_ros.definitions import TRUTH_TOPIC
 from caer_ros.offline.bags import truth
 from caer_ros.offline.datasets import own
-from caer_ros.offline.evaluation import bag_sets
+from caer_ros.offline.evaluation import bag_sets, identity
 from caer_ros.offline.evaluation.bag_summary import BagFacts
 from caer_ros.offline.evaluation.predict import EvaluationError
 from caer_ros.offline.sample import DatasetError
@@ -49,7 +50,8 @@ def read(bags: Sequence[Path], truths: Sequence[str], topic: str | None) -> tupl
         topic: of the images; None where each bag has only one.
 
     Raises:
-        EvaluationError: another number of json files than of bags, or something that is neither file nor topic.
+        EvaluationError: another number of json files than of bags, something that is neither file nor topic, or a bag
+            twice.
         SourceError, DatasetError: a bag or its truth cannot be read; nothing annotated is in the bag.
     """
     given = list(truths) or [TRUTH_TOPIC]
@@ -61,7 +63,14 @@ def read(bags: Sequence[Path], truths: Sequence[str], topic: str | None) -> tupl
             "topic for all"
         )
     names = bag_sets.names(bags)
-    return tuple(_annotated(*which, topic) for which in zip(bags, names, given, strict=True))
+    annotated = tuple(_annotated(*which, topic) for which in zip(bags, names, given, strict=True))
+    for one, other in itertools.combinations(bags, 2):
+        if _same(one, other):
+            raise EvaluationError(
+                f"{other} is the same recording as {one}: give each once, as persons who count twice narrow the "
+                "intervals"
+            )
+    return annotated
 
 
 def truth_sha256(dataset: Dataset) -> str:
@@ -103,6 +112,14 @@ def of(bag: Path, name: str, dataset: Dataset, given: str) -> Annotated:
 def _annotated(bag: Path, name: str, given: str, topic: str | None) -> Annotated:
     dataset = truth.from_json(Path(given), bag, topic) if _is_file(given) else truth.from_topic(bag, topic, given)
     return of(bag, name, dataset, given)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Do two bags hold the same bytes? They are read only where their sizes agree."""
+    if one.resolve() == other.resolve():
+        return True
+    sizes = [[file.stat().st_size for file in identity.recordings(bag)] for bag in (one, other)]
+    return sizes[0] == sizes[1] and identity.bag_sha256(one) == identity.bag_sha256(other)
 
 
 def _is_file(given: str) -> bool:

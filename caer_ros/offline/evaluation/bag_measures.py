@@ -27,13 +27,10 @@ if TYPE_CHECKING:
     from caer_ros.offline.metrics.stability import Stability
     from caer_ros.offline.metrics.summary import Evaluation
     from caer_ros.offline.metrics.tracking import Tracking
-    from caer_ros.offline.predictions import PredictionHeader, Predictions
+    from caer_ros.offline.predictions import Predictions
     from caer_ros.offline.sample import Dataset
 
     T = TypeVar("T")
-
-WARNING = "WARNING"
-"""How a note begins that makes the numbers doubtful as a whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,22 +113,25 @@ def known_age(answers: Predictions, dataset: Dataset, deadline: float) -> Distri
     return Distribution(known, len(values) - len(known), *quantiles)
 
 
-def drafted(datasets: Sequence[Dataset], header: PredictionHeader) -> list[str]:
-    """Who wrote the first draft of the annotations; a warning where it is the model that is judged by them."""
+def drafted(datasets: Sequence[Dataset], models: Sequence[str]) -> list[str]:
+    """Who wrote the first drafts of the annotations; a warning where it is one whose answers are judged by them.
+
+    Args:
+        datasets: what is annotated.
+        models: name and version of each that answered, with a space between.
+    """
     said = []
-    for draft in (dataset.prefilled_by for dataset in datasets):
-        if not draft:
-            continue
+    for draft in (draft for dataset in datasets for draft in dataset.drafts):
         what = " and ".join(part for part in ("boxes", "emotions") if draft.get(part)) or "boxes"
-        if draft.get("version") == header.model_version:
+        judged = [model for model in models if model.endswith(f" {draft['version']}")]
+        said += [
+            f"{as_recorded.WARNING}: {model} wrote the first draft of these annotations ({what}) and is now judged by "
+            "them: the numbers flatter it."
+            for model in judged
+        ]
+        if not judged:
             said.append(
-                f"{WARNING}: {header.model} ({header.model_version}) wrote the first draft of these annotations "
-                f"({what}) and is now judged by them: the numbers flatter it."
-            )
-        else:
-            said.append(
-                f"The first draft of the annotations ({what}) was written by {draft.get('name')} "
-                f"({draft.get('version')})."
+                f"The first draft of the annotations ({what}) was written by {draft['name']} {draft['version']}."
             )
     return list(dict.fromkeys(said))
 

@@ -31,8 +31,7 @@ from caer_ros.perception.calibration import calibrated
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person, TrackState
 from caer_ros.perception.pipeline import LOW_SCORE_FRACTION, Pipeline, PipelineSettings
 from caer_ros.perception.prediction import Prediction
-from caer_ros.sources import CAMERA_INFO, Bag, SourceError, bag_errors, open_source
-from caer_ros.stamps import stamp_of
+from caer_ros.sources import CAMERA_INFO, Bag, SourceError, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -70,8 +69,8 @@ class BagRun:
     predictions: Predictions
     """In the order of stamps. Thresholds are those of the pipeline, which publishes nothing below "kept"."""
     left_out: list[str]
-    """Annotated frames without a prediction, one line each: without a stamp, not in the bag, or not decodable.
-    ``judged`` leaves them out of the dataset."""
+    """Annotated frames without a prediction, one line each: without a stamp, not in the bag, not decodable, or of
+    another size than was annotated. ``judged`` leaves them out of the dataset."""
     seconds: dict[str, float]
     """Steady-clock seconds, summed over frames: "resize", "inference", "post" and "track" of the pipeline; "decode", in
     a thread of its own meanwhile; "read", once through the bag before the first frame; "total", this call, but for
@@ -125,7 +124,7 @@ def run_bag(
 
     Raises:
         SourceError: the bag cannot be read, or has no images on the topic.
-        DatasetError: two samples have one stamp, a frame is not of the size that was annotated, or none is left.
+        DatasetError: two samples have one stamp, or none is left.
         EvaluationError: the store is of another run, or damaged.
         EngineError, BundleError: the bundle does not run.
     """
@@ -297,8 +296,7 @@ def _look_through(bag: Bag, topic: str, stamps: set[int]) -> _Recorded:
     digest = hashlib.sha256()
     for place, message in enumerate(message for message in bag.frames() if message.topic == topic):
         data = bytes(message.data)
-        with bag_errors(bag.path):
-            stamp = stamp_of(data)
+        stamp = frames.header_stamp(data)  # 0 is never asked for
         if stamp in stamps:
             first.setdefault(stamp, place)
             last[stamp] = place
@@ -328,12 +326,13 @@ def _pictures(
                 yield sample, _Picture(stamp, black, 0.0)
             elif picture is not None and picture.stamp == stamp:
                 found, expected = picture.pixels.shape[:2], tuple(sample.size)
-                if found != expected:
-                    raise DatasetError(
+                if found == expected:
+                    yield sample, picture
+                else:
+                    left_out.append(
                         f"{sample.image_id}: {'×'.join(map(str, found))} pixels (height×width) in {bag}, but annotated "
                         f"as {'×'.join(map(str, expected))}"
                     )
-                yield sample, picture
                 picture = next(pictures, None)
             else:
                 whys = (line.partition(f" at stamp {stamp}: ")[2] for line in problems)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from caer_ros.offline.evaluation import as_recorded
 from caer_ros.offline.evaluation.as_recorded import Account, Fates
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 def names(bags: Sequence[Path]) -> tuple[str, ...]:
     """A name for each bag: of its folder, or of its file without the ending; numbered where two are alike."""
     own = [bag.resolve().stem if bag.is_file() else bag.resolve().name for bag in bags]
-    taken: dict[str, int] = {}
-    result = []
+    result: list[str] = []
     for name in own:
-        taken[name] = taken.get(name, 0) + 1
-        result.append(f"{name}_{taken[name]}" if own.count(name) > 1 else name)
+        numbered = (f"{name}_{number}" for number in count(1))
+        free = (other for other in numbered if other not in own and other not in result)
+        result.append(next(free) if own.count(name) > 1 else name)
     return tuple(result)
 
 
@@ -43,14 +44,16 @@ def samples_of(datasets: Sequence[Dataset], named: Sequence[str]) -> Dataset:
             raise DatasetError(
                 f"{named[0]} is annotated with {_labels(first)}, {name} with {_labels(other)}; evaluate them apart"
             )
-    drafts = [dataset.prefilled_by for dataset in datasets if dataset.prefilled_by]
+    drafts: list[dict[str, Any]] = []
+    for draft in (draft for dataset in datasets for draft in dataset.drafts):
+        drafts += [draft] if draft not in drafts else []
     return replace(
         first,
         samples=tuple(
             _sample(sample, name) for dataset, name in zip(datasets, named, strict=True) for sample in dataset.samples
         ),
         findings=_findings([dataset.findings for dataset in datasets]),
-        prefilled_by=drafts[0] if drafts else None,
+        prefilled_by=drafts if len(drafts) > 1 else next(iter(drafts), None),
     )
 
 

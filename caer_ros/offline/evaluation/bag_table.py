@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from caer_ros.offline.evaluation import table
-from caer_ros.offline.evaluation.bag_measures import WARNING
+from caer_ros.offline.evaluation.as_recorded import WARNING
 from caer_ros.offline.evaluation.table import SUMMARY, Table, percent
 
 if TYPE_CHECKING:

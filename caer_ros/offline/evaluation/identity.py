@@ -93,11 +93,16 @@ def bag_sha256(bag: Path) -> str:
 
     ``bag`` is a folder or one such file. metadata.yaml is left out: reindexing rewrites it, and the messages stay.
     """
+    return files_sha256(recordings(bag))
+
+
+def recordings(bag: Path) -> list[Path]:
+    """The files of a bag that ``bag_sha256`` is over."""
     from caer_ros.sources import BAG_FILES
 
     if bag.is_file():
-        return files_sha256([bag])
-    return files_sha256(sorted(file for file in bag.iterdir() if {*file.suffixes[-2:]} & {*BAG_FILES}))
+        return [bag]
+    return sorted(file for file in bag.iterdir() if {*file.suffixes[-2:]} & {*BAG_FILES})
 
 
 def files_sha256(files: Iterable[Path]) -> str:

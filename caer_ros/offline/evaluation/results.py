@@ -39,15 +39,21 @@ class Result:
 
 
 def write(folder: Path, dataset: Dataset, predictions: Predictions) -> None:
-    """Predictions and annotations, as soon as they are there: they took the time."""
+    """Predictions and annotations, as soon as they are there: they took the time.
+
+    What an earlier run left goes first, so that the folder never holds parts of two results.
+    """
+    for name in (METRICS, REPORT, PREDICTIONS):
+        (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    _put(folder / ANNOTATIONS, own.dumps(dataset))
     prediction_table.write(folder / PREDICTIONS, predictions)
-    (folder / ANNOTATIONS).write_text(own.dumps(dataset), "utf-8")
 
 
 def finish(folder: Path, metrics: dict[str, Any], html: str) -> str:
     """Numbers and report beside them; returns where they are, in words."""
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", "utf-8")
-    (folder / REPORT).write_text(html, "utf-8")
+    _put(folder / REPORT, html)
+    _put(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
     return f"written: {folder / REPORT}; {METRICS}, {ANNOTATIONS} and {PREDICTIONS} beside it"
 
 
@@ -70,6 +76,13 @@ def read(folder: Path) -> Result:
     if metrics.get("manner") == "as recorded":
         table = _answers(folder, table, dataset, metrics)
     return Result(folder.name, folder, _manner(metrics), dataset, table, metrics)
+
+
+def _put(path: Path, text: str) -> None:
+    """The file appears complete or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
 
 
 def _metrics(path: Path) -> dict[str, Any]:

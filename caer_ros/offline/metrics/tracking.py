@@ -128,11 +128,13 @@ def tracking(joined: Joined) -> Tracking:
     its own. Time does not matter but for the order: to leave and return is to be tracked if the id is the same.
 
     Raises:
-        MetricsError: no track is annotated, or nothing is tracked; or two persons of an image have the same id.
+        MetricsError: no track is annotated, or the tracker had no part in the predictions; or two persons of an image
+            have the same id.
     """
     joined = published(joined)
-    if not any(any(ids(image)) for image in joined.images):
-        raise MetricsError("the predictions hold no track ids: they were made without the tracker, or found nobody")
+    found = [image for image in joined.images if len(image.boxes)]
+    if all(image.tracked is None for image in joined.images) or (found and not any(any(ids(image)) for image in found)):
+        raise MetricsError("the predictions hold no track ids: they were made without the tracker")
     chosen = [
         images
         for images in sequences(joined.samples).values()

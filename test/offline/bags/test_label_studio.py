@@ -137,6 +137,22 @@ def test_emotions_given_to_prefilled_boxes_are_a_persons(folder):
     assert ["annotations" in task for task in tasks] == [True, True, False, True, False, True]
 
 
+def test_the_drafts_of_several_models_are_told_as_theirs(folder):
+    before = tasks_of(folder)
+    other = {"name": "other", "version": "1", "boxes": True, "emotions": False}
+
+    def add(content):
+        content["info"]["prefilled_by"] = [content["info"]["prefilled_by"], other]
+
+    edit(folder / "annotations.json", add)
+    after = tasks_of(folder)
+    assert ["annotations" in task for task in after] == ["annotations" in task for task in before]
+    old, new = (
+        {one["model_version"] for task in tasks for one in task.get("predictions", ())} for tasks in (before, after)
+    )
+    assert new == {f"{model}, other 1" for model in old} != set()
+
+
 def test_without_a_model_all_that_is_annotated_is_a_persons(folder):
     edit(folder / "annotations.json", lambda content: content["info"].pop("prefilled_by"))
     assert ["annotations" in task for task in tasks_of(folder)] == [True, True, True, True, False, True]

@@ -136,9 +136,12 @@ def test_who_pre_filled_is_not_forgotten(tmp_path):
     bag = camera(tmp_path)
     merge(bag, truth.from_json(annotate(tmp_path, {FIRST: [{}]}, prefilled_by=model), bag), tmp_path / "merged")
     assert truth.from_topic(tmp_path / "merged").prefilled_by == model
+    several = annotate(tmp_path, {FIRST: [{}]}, prefilled_by=[model, model | {"name": "other"}])
+    merge(bag, truth.from_json(several, bag), tmp_path / "several")
+    assert [draft["name"] for draft in truth.from_topic(tmp_path / "several").drafts] == ["painter", "other"]
     merge(bag, truth.from_json(annotate(tmp_path, {FIRST: [{}]}), bag), tmp_path / "again")
     assert truth.from_topic(tmp_path / "again").prefilled_by is None
-    for other in ("ground_truth", "", "x prefilled_by=nonsense", "x prefilled_by=3"):
+    for other in ("ground_truth", "", "x prefilled_by=nonsense", "x prefilled_by=3", 'x prefilled_by={"name": ""}'):
         assert prefilled_by(other) is None
 
 

@@ -7,6 +7,7 @@ from hand_made_run import LEFT, RIGHT, message, person, stamp_of
 
 from caer_ros.definitions import TRUTH_TOPIC
 from caer_ros.msg import PersonEmotion
+from caer_ros.offline import predictions
 from caer_ros.offline.bags import published
 from caer_ros.perception.person import BoxKind
 from caer_ros.sources import SourceError
@@ -24,7 +25,7 @@ def test_every_field_that_is_measured_comes_through(tmp_path):
     bag = write(tmp_path, message(0, person(1, valence=0.5), coasted, mailbox_drops=3, saturated=True, model_id="m"))
     read = published.read(bag)
     (one,) = read.predictions.images
-    assert (read.topic, read.left_out) == (TOPIC, ())
+    assert (read.topic, read.left_out, read.unused) == (TOPIC, (), frozenset())
     assert one.image_id == f"emotion/emotions/{stamp_of(0)}"
     assert (one.stamp, one.size, one.saturated) == (stamp_of(0), (480, 640), True)
     assert one.boxes.tolist() == [list(LEFT), list(RIGHT)]
@@ -60,6 +61,7 @@ def test_messages_of_a_model_with_other_labels_are_left_out_and_counted(tmp_path
     assert len(read.predictions.images) == 2
     assert read.models == ("a ",)
     assert read.left_out[0].endswith("1 messages of /emotion/emotions have other labels than most: Joy")
+    assert read.unused == {stamp_of(2)}
 
 
 def test_the_ground_truth_is_not_taken_for_the_nodes(tmp_path):
@@ -78,3 +80,16 @@ def test_a_bag_without_the_nodes_messages_is_an_error(tmp_path):
     bag = write_bag(tmp_path / "bag", [("/camera", START_NS, image(picture(0), START_NS))])
     with pytest.raises(SourceError, match="was ~/emotions of the node recorded"):
         published.read(bag)
+
+
+@pytest.mark.parametrize("field", ["detection_confidence", "y_min"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_persons_without_a_box_or_a_confidence_are_left_out_and_counted(tmp_path, field, number):
+    bag = write(tmp_path, message(0, person(1, **{field: number}), person(2)), message(1, person(1, **{field: number})))
+    read = published.read(bag)
+    assert [image.tracked.ids for image in read.predictions.images] == [("4f2a-2",), ()]
+    assert read.predictions.header.thresholds == {"person": pytest.approx(0.9), "kept": pytest.approx(0.9)}
+    assert read.left_out == (f"{bag}: 2 persons of {TOPIC} have no box or no detection confidence: not a number",)
+    assert read.unused == frozenset()
+    predictions.write(tmp_path / "table.jsonl", read.predictions)
+    assert "NaN" not in (tmp_path / "table.jsonl").read_text()

@@ -100,11 +100,14 @@ def test_labels_that_change_and_kinds_that_mix_are_errors(tmp_path):
 
 def test_a_json_is_joined_by_topic_and_stamp(tmp_path):
     bag = write(tmp_path, cameras=(CAMERA, "/back/image_raw"))
-    names = (f"camera/image_raw/{stamp_of(2)}.jpg", f"back/image_raw/{stamp_of(2)}.png", f"{stamp_of(0)}.jpg", "x.jpg")
+    frames = (f"camera/image_raw/{stamp_of(2)}.jpg", f"back/image_raw/{stamp_of(2)}.png", f"{stamp_of(0)}.jpg")
+    names = (*frames, "x.jpg", "y.jpg")
     dataset = truth.from_json(write_json(tmp_path, names), bag, CAMERA)
     assert [sample.image_id for sample in dataset.samples] == [f"camera/image_raw/{stamp_of(i)}" for i in (0, 2)]
-    assert "1 images without a stamp" in dataset.findings.warnings[0]
-    assert "1 images of other topics than /camera/image_raw" in dataset.findings.warnings[1]
+    unstamped = [line.partition("truth.json: ")[2].partition(":")[0] for line in dataset.findings.skipped]
+    assert unstamped == ["x.jpg", "y.jpg"]
+    assert all("has no stamp" in line for line in dataset.findings.skipped)
+    assert "1 images of other topics than /camera/image_raw" in dataset.findings.warnings[0]
 
 
 def test_cameras_with_equal_stamps_are_told_apart(tmp_path):

@@ -298,6 +298,9 @@ def test_a_models_own_opinion_is_refused(bundle, tmp_path, capsys):
     other = drafted | {"name": "other", "version": "0123456789abcdef"}
     assert calibrate(bundle, tmp_path / "more", write_result(tmp_path / "b", bundle, prefilled_by=other)) == 0
     assert "other wrote the first draft of the emotions" in capsys.readouterr().out
+    both = write_result(tmp_path / "c", bundle, prefilled_by=[other, drafted])
+    assert calibrate(bundle, tmp_path / "last", both) == 1
+    assert "would be calibrated on its own opinion" in capsys.readouterr().err
 
 
 def test_what_cannot_be_calibrated_is_told(bundle, tmp_path, capsys):

@@ -54,7 +54,8 @@ def test_frames_are_kept_only_when_asked_for(tmp_path, capsys, student_bundle):
     [
         ([], 2, "one of the arguments --bag --video --images is required"),
         (["--bag", "nowhere"], 1, "nowhere: no such file or folder"),
-        (["--bag", "nowhere", "--every", "-1"], 2, "--every -1.0: expected 0 or more"),
+        (["--bag", "nowhere", "--every", "-1"], 2, "--every: must be a number, 0 or more, not '-1'"),
+        (["--bag", "nowhere", "--every", "nan"], 2, "--every: must be a number, 0 or more, not 'nan'"),
         (["--bag", "nowhere", "--config", "nope"], 1, "nope: no such file, nor a configuration of caer_ros"),
         (["--bag", "nowhere", "--", "--trainer.epoch", "3"], 1, "trainer.epoch"),
     ],

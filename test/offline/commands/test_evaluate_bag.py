@@ -6,12 +6,14 @@ import shutil
 
 import annotated_bag
 import pytest
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from caer_ros.cli import main
+from caer_ros.definitions import PERSONS, typestore
 from caer_ros.offline import predictions
 from caer_ros.offline.datasets import own
 from caer_ros.offline.datasets.synthetic import bags
-from caer_ros.offline.evaluation import bag_measures
+from caer_ros.offline.evaluation import bag_measures, results
 from caer_ros.offline.metrics.joined import MetricsError
 from caer_ros.perception import bundle as bundles
 
@@ -97,9 +99,8 @@ def test_the_table_says_which_manner_it_is_of(made, student_bundle, capsys):
 
 
 def test_several_bags_are_one_set_with_sequences_apart(made, student_bundle, tmp_path, capsys):
-    """The same bag twice: twice the persons, the same OER; and in two processes as in one."""
-    other = tmp_path / "tuesday"
-    shutil.copytree(made.bag, other)
+    """Twice the same images: twice the persons, the same OER; and in two processes as in one."""
+    other = annotated_bag.merged(made.bag, annotated_bag.answered(made, tmp_path / "said"), tmp_path / "tuesday")
     assert offline(made, student_bundle, "--json") == 0
     once = json.loads(capsys.readouterr().out)
     command = (made.bag, other, *("--truth", made.truth) * 2, "--model", student_bundle, "--device", "cpu", "--json")
@@ -130,6 +131,24 @@ def test_predictions_outlive_what_fails_later(made, student_bundle, tmp_path, mo
     monkeypatch.setattr(bag_measures, "measure", broken)
     assert offline(made, student_bundle, "--output", tmp_path) == 1
     assert len(predictions.read(tmp_path / "predictions.jsonl").images) == 12
+
+
+def test_a_run_that_stops_leaves_nothing_of_the_one_before(result, made, student_bundle, tmp_path, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise MetricsError("stopped")
+
+    def left():
+        return sorted(path.name for path in folder.iterdir())
+
+    folder = shutil.copytree(result, tmp_path / "result")
+    monkeypatch.setattr(bag_measures, "measure", broken)
+    assert offline(made, student_bundle, "--output", folder) == 1
+    assert left() == ["annotations.json", "predictions.jsonl"]
+    before = results.read(result)
+    monkeypatch.setattr(predictions, "write", broken)
+    with pytest.raises(MetricsError, match="stopped"):
+        results.write(folder, before.dataset, before.predictions)
+    assert left() == ["annotations.json"]
 
 
 def test_a_model_judged_by_its_own_draft_is_warned_of_everywhere(made, student_bundle, tmp_path, capsys):
@@ -188,6 +207,23 @@ def test_as_recorded_is_what_a_listener_knew(made, said, tmp_path, capsys):
     assert "image/jpeg" in page
 
 
+def test_at_the_stamp_itself_nothing_is_known_of_a_new_image(made, said, capsys):
+    assert recorded(made, said, "--deadline", "0", "--json") == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert (metrics["deadline"], metrics["curve"][0]["deadline"]) == (0, 0)
+    assert metrics["account"]["annotated"]["in_time"] == 0
+
+
+def test_a_model_that_spoke_only_later_is_warned_of_too(made, tmp_path, capsys):
+    """The robot's model was exchanged after five images; the second one had drafted the truth."""
+    said = annotated_bag.answered(made, tmp_path / "said", version=lambda index: "a" * 16 if index < 5 else "b" * 16)
+    draft = {"name": "oracle", "version": "b" * 16, "boxes": True, "emotions": True}
+    truth = changed(made, tmp_path / "truth.json", lambda content: content["info"].update(prefilled_by=draft))
+    assert evaluate(made.bag, "--truth", truth, "--recorded", said, "--json") == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert notes[0].startswith(f"WARNING: oracle {'b' * 16} wrote the first draft")
+
+
 def test_the_table_of_a_recording(made, said, capsys):
     assert recorded(made, said) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -211,13 +247,14 @@ def test_answers_may_be_in_the_bag_of_the_images(made, said, tmp_path, capsys):
     assert together["bags"][0]["recorded"] is None
 
 
-def test_several_recordings_are_one_set(made, said, capsys):
+def test_several_recordings_are_one_set(made, said, tmp_path, capsys):
     assert recorded(made, said, "--json") == 0
     once = json.loads(capsys.readouterr().out)
-    twice = (made.bag, made.bag, *("--truth", made.truth) * 2, *("--recorded", said) * 2)
+    other = annotated_bag.merged(made.bag, said, tmp_path / "other")
+    twice = (made.bag, other, *("--truth", made.truth) * 2, *("--recorded", said) * 2)
     assert evaluate(*twice, "--json") == 0
     metrics = json.loads(capsys.readouterr().out)
-    assert [bag["name"] for bag in metrics["bags"]] == ["bag_1", "bag_2"]
+    assert [bag["name"] for bag in metrics["bags"]] == ["bag", "other"]
     for name in ("in_time", "late", "dropped", "lost"):
         assert metrics["account"]["frames"][name] == 2 * once["account"]["frames"][name]
     assert metrics["evaluation"]["persons"] == 2 * once["evaluation"]["persons"]
@@ -311,7 +348,7 @@ def test_what_is_left_out_is_listed(made, student_bundle, tmp_path, capsys):
         ((), 2, "one of the arguments --model --recorded is required"),
         (("--model", "a", "--recorded"), 2, "not allowed with argument"),
         (("--model", "nothing_of_that_name"), 1, "no model bundle named"),
-        (("--recorded", "--deadline", "0"), 2, "above 0"),
+        (("--recorded", "--deadline", "-1"), 2, "0 or more"),
         (("--recorded", "--topic", "/other"), 1, "no images on /other"),
         (("--recorded", "--truth", "gone.json"), 1, "no such file, and no topic"),
         (("--recorded", "a", "--recorded", "b"), 1, "1 bags and 2 times --recorded"),
@@ -327,3 +364,36 @@ def test_a_bag_without_truth_says_how_to_annotate_it(made, tmp_path, capsys):
     bare = annotated_bag.answered(made, tmp_path / "bare")
     assert evaluate(bare, "--recorded") == 1
     assert "no ground truth" in capsys.readouterr().err
+
+
+def test_frames_whose_answers_cannot_be_used_are_not_said_to_be_unanswered(made, said, tmp_path, capsys):
+    """Of 11 answers the third is cut, and the fourth has a score type that nobody knows."""
+    types, damaged = typestore(), tmp_path / "damaged"
+    with Reader(said) as reader, Writer(damaged, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(annotated_bag.EMOTIONS, PERSONS, typestore=types)
+        for index, (_, log_time, data) in enumerate(reader.messages()):
+            message = types.deserialize_cdr(data, PERSONS)
+            message.score_type = 9 if index == 3 else message.score_type
+            whole = types.serialize_cdr(message, PERSONS)
+            writer.write(connection, log_time, whole[:60] if index == 2 else whole)
+    assert recorded(made, damaged, "--json") == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["account"]["annotated"]["lost"] == 3, "the one without an answer too"
+    assert len(metrics["left_out"]) == 2
+    told = [note for note in metrics["notes"] if "cannot be used" in note]
+    assert told == [
+        f"bag: 2 annotated frames that count as dropped or lost were answered on {annotated_bag.EMOTIONS}, but these "
+        "messages cannot be used; see what was left out."
+    ]
+    assert recorded(made, said, "--json") == 0
+    assert not [note for note in json.loads(capsys.readouterr().out)["notes"] if "cannot be used" in note]
+
+
+def test_a_folder_without_metadata_is_evaluated_like_one_that_has_it(made, said, tmp_path, capsys):
+    both = annotated_bag.merged(made.bag, said, tmp_path / "both")
+    said = []
+    for _ in range(2):
+        assert evaluate(both, "--truth", made.truth, "--recorded", "--json") == 0
+        said.append(json.loads(capsys.readouterr().out))
+        (both / "metadata.yaml").unlink(missing_ok=True)
+    assert said[0]["evaluation"] == said[1]["evaluation"]

@@ -55,6 +55,15 @@ def test_a_model_never_disagrees_with_itself(made, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("0.000")
 
 
+def test_a_result_with_another_kind_of_boxes_is_ranked_too(made, tmp_path, capsys):
+    shutil.copytree(made / "result", tmp_path / "result")
+    annotations = tmp_path / "result" / "annotations.json"
+    content = json.loads(annotations.read_text())
+    content["info"]["box_kind"] = "head"  # as after caer evaluate bag --any-box-kind
+    annotations.write_text(json.dumps(content))
+    assert hardest(tmp_path / "result", "--count", 1, "--output", tmp_path / "out") == 0
+
+
 def test_a_bag_that_was_moved_is_named_anew(made, tmp_path, capsys):
     shutil.copytree(made / "result", tmp_path / "result")
     metrics = tmp_path / "result" / "metrics.json"
@@ -73,6 +82,9 @@ def test_what_cannot_be_done_is_said(made, tmp_path, capsys):
     assert hardest(made / "result", "--output", tmp_path / "full") == 1
     assert "not empty" in capsys.readouterr().err
     assert hardest(*[made / "result"] * 3, "--output", tmp_path / "out") == 2
+    for apart in ("nan", "-1"):
+        assert hardest(made / "result", "--apart", apart, "--output", tmp_path / "out") == 2
+        assert f"--apart: must be a number, 0 or more, not '{apart}'" in capsys.readouterr().err
     assert hardest(tmp_path / "none", "--output", tmp_path / "out") == 1
     assert "no metrics.json" in capsys.readouterr().err
     shutil.copytree(made / "result", tmp_path / "set")

@@ -253,10 +253,23 @@ def test_who_wrote_the_first_draft_is_kept(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(made))
     assert own.read(tmp_path / "a.json").prefilled_by == model
     assert own.content(own.read(tmp_path / "a.json"))["info"]["prefilled_by"] == model
-    made["info"]["prefilled_by"] = "bootstrap"
+    for wrong in ("bootstrap", [model, "bootstrap"]):
+        made["info"]["prefilled_by"] = wrong
+        (tmp_path / "a.json").write_text(json.dumps(made))
+        with pytest.raises(DatasetError, match=r"info\.prefilled_by is .*'bootstrap'\]?; name and version"):
+            own.read(tmp_path / "a.json")
+
+
+def test_several_models_may_have_written_first_drafts(tmp_path):
+    drafts = [{"name": name, "version": name} for name in ("bootstrap", "student")]
+    made = everything()
+    made["info"]["prefilled_by"] = drafts
     (tmp_path / "a.json").write_text(json.dumps(made))
-    with pytest.raises(DatasetError, match=r"info\.prefilled_by is 'bootstrap'; name and version"):
-        own.read(tmp_path / "a.json")
+    dataset = own.read(tmp_path / "a.json")
+    assert dataset.prefilled_by == dataset.drafts == drafts
+    assert own.content(dataset)["info"]["prefilled_by"] == drafts
+    assert dataclasses.replace(dataset, prefilled_by=drafts[0]).drafts == drafts[:1]
+    assert dataclasses.replace(dataset, prefilled_by=None).drafts == []
 
 
 def test_a_folder_may_have_one_file_for_all_splits(write):

@@ -15,6 +15,7 @@ from caer_ros.offline.evaluation.as_recorded import (
     account,
     ages,
     curve,
+    of_size_seen,
     streaming,
     strict,
 )
@@ -288,6 +289,9 @@ def test_an_answer_of_another_size():
     other = message(0, 60, size=(480, 640))
     with pytest.raises(MetricsError, match=r"annotated at 4000×100, but the node saw this image at 640×480"):
         streaming(table(other), [sample(0)], 0.1)
+    fit, left_out = of_size_seen(table(other), [sample(0), sample(100)])
+    assert [one.stamp for one in fit] == [ns(100)]
+    assert "annotated at 4000×100" in left_out[0]
     (judged,) = streaming(table(other, message(100, 400)), [sample(100)], 0.1).images
     assert (judged.stamp, len(judged.boxes)) == (None, 0)
     (note,) = account(table(other, message(100, 400)), [sample(100)], [ns(0), ns(100)], 0.1).notes
@@ -443,3 +447,11 @@ def test_where_every_frame_is_answered_in_time_strict_is_the_table_itself(camera
     assert oer(join(left, judged)).found.tolist() == [1.0] * 10
     last = streaming(table(*told), samples[-1:], float("inf")).images[0]
     assert last.stamp == samples[-1].stamp
+
+
+def test_answers_about_no_image_of_the_topic_are_of_another_camera():
+    other = table(*(message(ms + 33, ms + 60) for ms in (0, 100, 200)))
+    told = account(other, [sample(0)], [ns(0), ns(100), ns(200)], 0.1)
+    assert told.notes[0].startswith("WARNING: 3 of 3 messages are about no image of this topic")
+    right = table(*(message(ms, ms + 60) for ms in (0, 100, 200)))
+    assert not account(right, [sample(0)], [ns(0), ns(100), ns(200)], 0.1).notes

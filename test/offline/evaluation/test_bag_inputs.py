@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 
 import annotated_bag
 import pytest
@@ -31,11 +32,12 @@ def test_a_bag_with_a_json(made):
     assert (facts.emotion_topic, facts.recorded) == ("", None)
 
 
-def test_the_topic_of_the_bag_is_the_default(made):
+def test_the_topic_of_the_bag_is_the_default(made, tmp_path):
     (one,) = bag_inputs.read([made.bag], [], None)
     (same,) = bag_inputs.read([made.bag], ["/ground_truth/persons"], None)
     assert one.dataset.labels == same.dataset.labels == bags.cues.EMOTIONS
-    two = bag_inputs.read([made.bag] * 2, ["/ground_truth/persons"], None)
+    other = annotated_bag.write(tmp_path / "tuesday", seed=4).bag
+    two = bag_inputs.read([made.bag, other], ["/ground_truth/persons"], None)
     assert [bag.name for bag in two] == ["bag_1", "bag_2"]
 
 
@@ -66,7 +68,7 @@ def test_stamps_of_zero_belong_to_no_image(made, tmp_path):
     file.write_text(json.dumps(content), "utf-8")
     (one,) = bag_inputs.read([made.bag], [str(file)], None)
     assert len(one.dataset.samples) == 10
-    assert any("2 images without a stamp" in note for note in one.notes)
+    assert [": has no stamp" in line for line in one.left_out] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,15 @@ def test_what_is_no_truth(made, truths, error, says):
 def test_each_bag_needs_its_own_json(made):
     with pytest.raises(EvaluationError, match="2 bags and 1 times --truth: give one json for each bag"):
         bag_inputs.read([made.bag] * 2, [str(made.truth)], None)
+
+
+def test_one_recording_is_not_two(made, tmp_path):
+    copy, link = tmp_path / "copy", tmp_path / "link"
+    shutil.copytree(made.bag, copy)
+    link.symlink_to(made.bag)
+    for again in (made.bag, link, copy):
+        with pytest.raises(EvaluationError, match=f"{again} is the same recording as {made.bag}: give each once"):
+            bag_inputs.read([made.bag, again], [], None)
 
 
 def test_a_topic_that_is_not_there_is_named(made):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import fields, is_dataclass, replace
 
 import cv2
@@ -373,6 +374,29 @@ def test_what_cannot_be_evaluated_is_left_out_and_named(tmp_path, bundle):
     again = run_bag(bundle, bag, annotated, TOPIC, CPU, store=store)
     assert (again.left_out, again.resumed) == (run.left_out, 7)
     assert same(again.predictions, run.predictions)
+
+
+def test_a_frame_that_is_annotated_at_another_size_is_left_out_and_named(bundle, bag):
+    whole = dataset()
+    wrong = replace(whole, samples=(replace(whole.samples[0], size=(91, 120)), *whole.samples[1:]))
+    run = run_bag(bundle, bag, wrong, TOPIC, CPU)
+    assert len(run.predictions.images) == len(whole.samples) - 1
+    assert "90×120 pixels (height×width)" in run.left_out[0]
+    assert "annotated as 91×120" in run.left_out[0]
+
+
+@pytest.mark.parametrize("length", [8, 14, 20, 40])
+def test_a_message_that_is_cut_anywhere_costs_only_itself(tmp_path, bundle, length):
+    bag = record(tmp_path / "bag", storage=StoragePlugin.SQLITE3)
+    with sqlite3.connect(bag / "bag.db3") as database:
+        database.execute("UPDATE messages SET data = substr(data, 1, ?) WHERE id = 3", (length,))
+    database.close()
+    run = run_bag(bundle, bag, dataset(), TOPIC, CPU)
+    assert [image.stamp for image in run.predictions.images] == [*STAMPS[:2], *STAMPS[3:]]
+    (line,) = run.left_out
+    assert line.startswith(
+        f"{frames.frame_name(TOPIC, STAMPS[2])}: {'cannot be decoded: ' if length >= 12 else 'not in'}"
+    )
 
 
 def test_errors_name_what_is_wrong(tmp_path, bundle, bag):

@@ -35,6 +35,11 @@ def test_bags_are_named_by_their_folder_or_file(tmp_path):
     )
 
 
+def test_a_number_is_not_another_bags_name(tmp_path):
+    bags = [tmp_path / "1" / "x", tmp_path / "2" / "x", tmp_path / "x_1"]
+    assert bag_sets.names(bags) == ("x_2", "x_3", "x_1")
+
+
 def test_one_bag_stays_as_it_is():
     one, answers = dataset(sample("camera/1", BOX, [[1, 0]])), table([prediction("camera/1")])
     assert bag_sets.samples_of([one], ["a"]) is one
@@ -54,6 +59,14 @@ def test_the_same_topic_stamp_and_track_of_two_bags_are_two():
     assert [one.track_ids for one in whole.samples] == [("a/7",), ("b/7",), ("",)]
     assert len(set(image_groups(whole.samples))) == 3
     assert (whole.findings.skipped, whole.findings.warnings) == (["x", "y"], ["z"])
+
+
+def test_every_first_draft_is_kept():
+    drafts = [{"name": name, "version": name, "emotions": True} for name in ("a", "b", "a")]
+    parts = [dataset(sample("camera/1"), prefilled_by=draft) for draft in (*drafts, None)]
+    assert bag_sets.samples_of(parts, "wxyz").prefilled_by == drafts[:2]
+    assert bag_sets.samples_of([parts[0], parts[2], parts[3]], "xyz").prefilled_by == drafts[0]
+    assert bag_sets.samples_of(parts[3:] * 2, "yz").prefilled_by is None
 
 
 def test_bags_of_other_labels_are_not_one_set():

@@ -8,7 +8,7 @@ from offline.evaluation import made_evaluation
 from rich.console import Console
 
 from caer_ros.offline.evaluation import bag_table
-from caer_ros.offline.evaluation.bag_measures import WARNING
+from caer_ros.offline.evaluation.as_recorded import WARNING
 from caer_ros.offline.evaluation.table import percent
 
 

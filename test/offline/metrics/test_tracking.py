@@ -212,3 +212,8 @@ def test_faint_detections_of_a_track_count_and_other_faint_ones_do_not():
 def test_what_has_no_tracks_or_impossible_ones(frame, message):
     with pytest.raises(MetricsError, match=message):
         tracking(together([frame]))
+
+
+def test_to_find_nobody_is_the_worst_that_a_tracker_can_do():
+    told = tracking(together([(annotated("f/1", 1, [box(0)], ["p"]), found("f/1"))]))
+    assert (told.hota, told.idf1, told.detections) == (0, 0, 0)

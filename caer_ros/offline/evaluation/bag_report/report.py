@@ -11,8 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from caer_ros.offline.evaluation import bag_table, drawn, page
-from caer_ros.offline.evaluation.as_recorded import Fate
-from caer_ros.offline.evaluation.bag_measures import WARNING
+from caer_ros.offline.evaluation.as_recorded import WARNING, Fate
 from caer_ros.offline.evaluation.bag_report import gallery, headline, people, plots, style, timeline
 from caer_ros.offline.evaluation.bag_report.palette import Palette
 from caer_ros.offline.evaluation.bag_report.pictures import Shot, take

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from offline.evaluation import made_evaluation
 
-from caer_ros.offline.evaluation.bag_measures import WARNING, measure
+from caer_ros.offline.evaluation.as_recorded import WARNING
+from caer_ros.offline.evaluation.bag_measures import measure
 from caer_ros.offline.evaluation.bag_report import gallery, headline, pictures, report, timeline
 from caer_ros.offline.metrics import summary
 from caer_ros.offline.predictions import Predictions
