@@ -234,11 +234,7 @@ def _scores(joined: Joined) -> Floats:
     """[N,E] raw scores, read in the annotated boxes where the model can, else those with which persons were found."""
     if joined.has_pooled:
         return joined.pooled()
-    matches = match(joined, joined.header.thresholds.get("person", 0.0), thresholds=[IOU])
-    found = matches.detection[0] >= 0
-    scores = np.full(joined.targets.shape, np.nan)
-    scores[found] = matches.emotions[matches.detection[0][found]]
-    return scores
+    return match(joined, joined.header.thresholds.get("person", 0.0), thresholds=[IOU]).scores_of_persons()
 
 
 def _votes(results: Sequence[Result]) -> Floats | None:

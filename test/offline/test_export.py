@@ -15,7 +15,7 @@ from tiny_student import BACKBONE, LABELS, SIZE, network, pictures, rule, write_
 from caer_ros.cli import main
 from caer_ros.offline import export, quantisation, single_shot
 from caer_ros.offline.bundle_card import ExportSettings
-from caer_ros.offline.codecs.pooling import pool_numpy
+from caer_ros.offline.codecs import pooling_numpy
 from caer_ros.offline.single_shot import ExportError, SingleShotGraph
 from caer_ros.offline.training.config import ModelConfig
 from caer_ros.perception import bundle as bundles
@@ -82,7 +82,7 @@ def test_the_numpy_codec_reads_what_the_graph_reads(exported, inputs, backbone):
         outputs = run(model, image[None])
         height, width = SIZE
         boxes = outputs["boxes"][0] * np.array([width, height, width, height], np.float32) / graph.student.stride
-        logits = pool_numpy(outputs["emotion_maps"][0], boxes)
+        logits = pooling_numpy.pool(outputs["emotion_maps"][0], boxes)
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), outputs["emotion_scores"][0], atol=1e-5)
 
 

@@ -8,15 +8,10 @@ map's nearest spot of a thousandth of a pixel.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float32]
-
-LEAST = 1e-3
-"""The smallest extent of a box in pixels, so that no mean is ever over nothing."""
+from caer_ros.offline.codecs.pooling_numpy import LEAST
 
 
 def coverage(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -78,25 +73,3 @@ def _mean(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     lines = torch.matmul(rows[:, None], maps)  # [B,E,N,w]: each map's columns, averaged over the box's rows
     means = torch.matmul(lines.transpose(1, 2), columns[..., None])  # [B,N,E,1]
     return means.squeeze(-1)
-
-
-def coverage_numpy(boxes: Array, height: int, width: int) -> tuple[Array, Array]:
-    """``coverage`` in numpy: boxes [N,4] to rows [N,h] and columns [N,w]."""
-    left, top, right, bottom = np.asarray(boxes, np.float32).reshape(-1, 4).T
-    return _covered_numpy(top, bottom, height), _covered_numpy(left, right, width)
-
-
-def _covered_numpy(low: Array, high: Array, length: int) -> Array:
-    edges = np.arange(length, dtype=np.float32)
-    low = np.clip(low, 0, np.float32(length - LEAST))
-    high = np.maximum(np.minimum(high, np.float32(length)), low + np.float32(LEAST))
-    covered: Array = np.clip(np.minimum(high[:, None], edges + 1) - np.maximum(low[:, None], edges), 0, 1)
-    return covered
-
-
-def pool_numpy(maps: Array, boxes: Array) -> Array:
-    """``pool`` in numpy, for one image: maps [E,h,w] and boxes [N,4] to [N,E]."""
-    rows, columns = coverage_numpy(boxes, *maps.shape[-2:])
-    rows /= rows.sum(-1, keepdims=True)
-    columns /= columns.sum(-1, keepdims=True)
-    return np.asarray(np.einsum("nh,ehw,nw->ne", rows, np.float32(maps), columns, optimize=True), np.float32)

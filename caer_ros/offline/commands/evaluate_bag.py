@@ -203,7 +203,7 @@ def _check(bundle: Bundle, dataset: Dataset, any_box_kind: bool) -> None:
 
 
 def _run(jobs: Sequence[BagJob], processes: int) -> list[BagRun]:
-    """The runs, with a progress bar on a terminal."""
+    """The runs, with a progress bar on a terminal, and a line for each that went on."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -212,7 +212,11 @@ def _run(jobs: Sequence[BagJob], processes: int) -> list[BagRun]:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks = [progress.add_task(job.bag.name, total=len(job.dataset.samples)) for job in jobs]
-        return bag_run.run_bags(jobs, processes, lambda job, done: progress.update(tasks[job], completed=done))
+        runs = bag_run.run_bags(jobs, processes, lambda job, done: progress.update(tasks[job], completed=done))
+    for job, run in zip(jobs, runs, strict=True):
+        if run.resumed:
+            console.print(f"{job.bag.name}: went on after {run.resumed:,} frames", soft_wrap=True, highlight=False)
+    return runs
 
 
 def _store(args: argparse.Namespace, name: str, bags: int) -> Path | None:
@@ -297,11 +301,10 @@ def _as_recorded(args: argparse.Namespace, bags: Sequence[Annotated]) -> tuple[B
         strict=strict,
         deadline=args.deadline,
         curve=tuple(
-            as_recorded.point(
-                deadline,
-                bag_sets.answers_of(tables, parts, named, deadline),
-                dataset,
-                any_box_kind=args.any_box_kind,
+            as_recorded.Point.of(deadline, measures.evaluation.oer, measures.evaluation.pd)
+            if deadline == args.deadline
+            else as_recorded.point(
+                deadline, bag_sets.answers_of(tables, parts, named, deadline), dataset, args.any_box_kind
             )
             for deadline in sorted({*as_recorded.DEADLINES, args.deadline})
         ),
@@ -415,6 +418,5 @@ def _html(args: argparse.Namespace, result: BagEvaluation, joined: Joined) -> st
     from caer_ros.offline.evaluation.bag_report import report
     from caer_ros.offline.evaluation.bag_report.pictures import of_bags
 
-    problems: list[str] = []  # named already, as far as they concern what was evaluated
-    pictures = None if args.no_images else of_bags(result.bags, joined.samples, problems)
+    pictures = None if args.no_images else of_bags(result.bags, joined.samples)
     return report.html(result, joined, pictures)

@@ -6,7 +6,7 @@ Streaming Perception"). *Strict* asks for the answer to that very frame. Frames 
 dropped by the node, or lost on the way are told apart by ``account``.
 
 Times are header stamps of images and the messages' ``published`` (ROS clock): both on one clock, or deadlines mean
-nothing; ``Account.notes`` says where it looks otherwise. Deadlines are seconds, 0 or more.
+nothing; the notes of ``metrics.timing`` say where it looks otherwise. Deadlines are seconds, 0 or more.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.metrics.joined import Annotations, Floats
+    from caer_ros.offline.metrics.detection import PersonDetection
+    from caer_ros.offline.metrics.joined import Floats
+    from caer_ros.offline.metrics.on_the_field import OnTheField
     from caer_ros.offline.sample import Dataset, Sample
 
 DEADLINES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
 """s, of the curve: from faster than a camera's period to slower than a listener's patience."""
 WARNING = "WARNING"
 """How a note begins that makes the numbers doubtful as a whole."""
-_PLAUSIBLE = 60.0
-"""s. A longer median from stamp to publishing is no latency: the clocks differ."""
 _JITTER = 0.5
 """Periods of the camera by which the time of an image's arrival, where it is not known, may be off."""
 
@@ -118,6 +118,11 @@ class Point:
     """COCO's AP over IoU 0.50:0.95."""
     found: float
     """Part of the persons that a detection is matched to at IoU 0.5."""
+
+    @classmethod
+    def of(cls, deadline: float, emotions: OnTheField, persons: PersonDetection) -> Point:
+        """Of what is measured already."""
+        return cls(deadline, emotions.mean_average_precision, emotions.chance, persons.ap, float(emotions.found[0]))
 
 
 def streaming(published: Predictions, samples: Sequence[Sample], deadline: float) -> Predictions:
@@ -209,38 +214,19 @@ def ages(judged: Predictions, samples: Sequence[Sample], deadline: float) -> Flo
     )
 
 
-def curve(
-    published: Predictions,
-    dataset: Dataset,
-    deadlines: Sequence[float] = DEADLINES,
-    annotations: Annotations = "labels",
-    any_box_kind: bool = False,
-) -> list[Point]:
-    """OER and PD of ``streaming`` over deadlines.
+def point(deadline: float, judged: Predictions, dataset: Dataset, any_box_kind: bool = False) -> Point:
+    """OER and PD of what ``streaming`` gave at a deadline, of one bag or of several.
 
     Args:
-        published, dataset: with the same labels, see ``predict.relabel``.
-        deadlines: seconds.
-        annotations, any_box_kind: as of ``joined.join``.
+        deadline: seconds.
+        judged, dataset: with the same labels, see ``predict.relabel``.
+        any_box_kind: as of ``joined.join``.
 
     Raises:
-        MetricsError: as ``streaming`` and ``joined.join``.
+        MetricsError: as ``joined.join``.
     """
-    judged = ((deadline, streaming(published, dataset.samples, deadline)) for deadline in deadlines)
-    return [point(deadline, known, dataset, annotations, any_box_kind) for deadline, known in judged]
-
-
-def point(
-    deadline: float,
-    judged: Predictions,
-    dataset: Dataset,
-    annotations: Annotations = "labels",
-    any_box_kind: bool = False,
-) -> Point:
-    """One point of ``curve``, of what ``streaming`` gave at a deadline; of several bags too. Raises MetricsError."""
-    known = join(dataset.samples, judged, annotations, any_box_kind)
-    emotions = oer(known)
-    return Point(deadline, emotions.mean_average_precision, emotions.chance, pd(known).ap, float(emotions.found[0]))
+    known = join(dataset.samples, judged, any_box_kind=any_box_kind)
+    return Point.of(deadline, oer(known), pd(known))
 
 
 def account(published: Predictions, samples: Sequence[Sample], image_stamps: Sequence[int], deadline: float) -> Account:
@@ -291,7 +277,7 @@ def account(published: Predictions, samples: Sequence[Sample], image_stamps: Seq
         after_last=len(lost) - bisect_right(lost, answered[-1]) if answered else len(lost),
         notes=(
             *((other_camera,) if 2 * strange > len(messages.by_stamp) else ()),
-            *messages.notes,
+            *_message_notes(published, messages),
             *_image_notes(image_stamps),
         ),
     )
@@ -318,28 +304,6 @@ class _Messages:
                 self.by_stamp.setdefault(image.stamp, image)
         self.images = list(self.by_stamp.values())
         self.times: NDArray[np.int64] = np.array([_timing(image).published for image in self.images], np.int64)
-        self.notes = tuple(self._notes(ordered))
-
-    def _notes(self, ordered: Sequence[ImagePrediction]) -> Iterable[str]:
-        unstamped = sum(not image.stamp for image in ordered)
-        if unstamped:
-            yield f"{unstamped} messages without a stamp are left out: the camera's driver sets none."
-        if repeated := len(ordered) - unstamped - len(self.images):
-            yield (
-                f"{repeated} messages are about an image that was answered before (a bag played again, or two nodes on "
-                "one topic): the first published counts."
-            )
-        sizes = Counter(image.size for image in self.images)
-        if len(sizes) > 1:
-            told = ", ".join(f"{width}×{height}: {count}" for (height, width), count in sizes.most_common())
-            yield f"The messages are about images of several sizes ({told}): an answer of another size counts as none."
-        if self.images:
-            latency = float(np.median(self.times - np.array(list(self.by_stamp), np.int64))) / 1e9
-            if not 0 <= latency <= _PLAUSIBLE:
-                yield (
-                    f"Messages were published {latency:.1f} s after the stamps of their images (median): these are two "
-                    "clocks, and deadlines mean nothing; play bags with /clock and use_sim_time, or synchronise."
-                )
 
 
 def _timing(image: ImagePrediction) -> Timing:
@@ -407,6 +371,21 @@ def _nobody(sample: Sample, labels: int) -> ImagePrediction:
         emotions=none,
         tracked=Tracked((), np.empty(0, bool), none, np.empty(0, np.intp)),
     )
+
+
+def _message_notes(published: Predictions, messages: _Messages) -> Iterable[str]:
+    unstamped = sum(not image.stamp for image in published.images)
+    if unstamped:
+        yield f"{unstamped} messages without a stamp are left out: the camera's driver sets none."
+    if repeated := len(published.images) - unstamped - len(messages.images):
+        yield (
+            f"{repeated} messages are about an image that was answered before (a bag played again, or two nodes on "
+            "one topic): the first published counts."
+        )
+    sizes = Counter(image.size for image in messages.images)
+    if len(sizes) > 1:
+        told = ", ".join(f"{width}×{height}: {count}" for (height, width), count in sizes.most_common())
+        yield f"The messages are about images of several sizes ({told}): an answer of another size counts as none."
 
 
 def _image_notes(stamps: Sequence[int]) -> Iterable[str]:

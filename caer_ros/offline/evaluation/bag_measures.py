@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from caer_ros.offline.evaluation import as_recorded, bag_sets
 from caer_ros.offline.metrics import summary
 from caer_ros.offline.metrics.calibration import of_found
 from caer_ros.offline.metrics.false_persons import false_persons
 from caer_ros.offline.metrics.joined import MetricsError, join
 from caer_ros.offline.metrics.stability import stability
-from caer_ros.offline.metrics.timing import Distribution
+from caer_ros.offline.metrics.timing import distribution
 from caer_ros.offline.metrics.tracking import tracking
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.metrics.stability import Stability
     from caer_ros.offline.metrics.summary import Evaluation
+    from caer_ros.offline.metrics.timing import Distribution
     from caer_ros.offline.metrics.tracking import Tracking
     from caer_ros.offline.predictions import Predictions
     from caer_ros.offline.sample import Dataset
@@ -107,10 +106,7 @@ def strict(
 
 def known_age(answers: Predictions, dataset: Dataset, deadline: float) -> Distribution:
     """Of what a listener knew of each sample, see ``as_recorded.ages``."""
-    values = as_recorded.ages(answers, dataset.samples, deadline)
-    known = values[np.isfinite(values)]
-    quantiles = np.percentile(known, [50, 95, 99, 100]).tolist() if len(known) else [float("nan")] * 4
-    return Distribution(known, len(values) - len(known), *quantiles)
+    return distribution(as_recorded.ages(answers, dataset.samples, deadline))
 
 
 def drafted(datasets: Sequence[Dataset], models: Sequence[str]) -> list[str]:

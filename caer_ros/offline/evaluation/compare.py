@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caer_ros.offline.evaluation.identity import json_sha256
 from caer_ros.offline.evaluation.table import Table, percent
 from caer_ros.offline.metrics.intervals import (
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.evaluation.results import Result
     from caer_ros.offline.metrics.intervals import Statistic
-    from caer_ros.offline.metrics.joined import Joined
+    from caer_ros.offline.metrics.joined import Floats, Joined
     from caer_ros.offline.sample import Dataset, Sample
 
 _NAMED = 3
@@ -97,6 +99,7 @@ def compare(
         MetricsError: other frames, annotations, labels or box kinds; or a table that does not belong to its
             annotations.
     """
+    _check_labels(results)
     _check_kinds(results, any_box_kind)
     chosen = _common(results) if common else _same(results)
     joined = [_joined(result, chosen, any_box_kind) for result in results]
@@ -166,8 +169,6 @@ def _same(results: Sequence[Result]) -> list[str]:
     first, *others = results
     expected = _annotated(first.dataset)
     for other in others:
-        if other.dataset.labels != first.dataset.labels:
-            raise MetricsError(_other_labels(first, other))
         found = _annotated(other.dataset)
         said = [
             _frames("only in", first, expected.keys() - found.keys()),
@@ -186,10 +187,6 @@ def _same(results: Sequence[Result]) -> list[str]:
 
 def _common(results: Sequence[Result]) -> list[str]:
     """The image ids that all have with the same annotations."""
-    first, *others = results
-    for other in others:
-        if other.dataset.labels != first.dataset.labels:
-            raise MetricsError(_other_labels(first, other))
     shared, *rest = (_annotated(result.dataset) for result in results)
     chosen = [image_id for image_id, digest in shared.items() if all(one.get(image_id) == digest for one in rest)]
     if not chosen:
@@ -216,13 +213,6 @@ def _annotation(sample: Sample) -> tuple[Any, ...]:
     )
 
 
-def _other_labels(first: Result, other: Result) -> str:
-    return (
-        f"{first.folder} is annotated with {', '.join(first.dataset.labels) or 'no labels'}, {other.folder} with "
-        f"{', '.join(other.dataset.labels) or 'no labels'}; evaluate both on the same annotations"
-    )
-
-
 def _frames(what: str, result: Result, image_ids: set[str]) -> str:
     if not image_ids:
         return ""
@@ -245,6 +235,16 @@ def _joined(result: Result, chosen: Sequence[str], any_box_kind: bool) -> Joined
         raise MetricsError(f"{result.folder}: {error}") from error
 
 
+def _check_labels(results: Sequence[Result]) -> None:
+    first, *others = results
+    other = next((result for result in others if result.dataset.labels != first.dataset.labels), None)
+    if other is not None:
+        raise MetricsError(
+            f"{first.folder} is annotated with {', '.join(first.dataset.labels) or 'no labels'}, {other.folder} with "
+            f"{', '.join(other.dataset.labels) or 'no labels'}; evaluate both on the same annotations"
+        )
+
+
 def _check_kinds(results: Sequence[Result], any_box_kind: bool) -> None:
     first, *others = results
     kind = first.predictions.header.box_kind
@@ -260,9 +260,7 @@ def _check_kinds(results: Sequence[Result], any_box_kind: bool) -> None:
 # --- What is measured ----------------------------------------------------------------------------------------------
 
 
-def _once(samples: Sequence[Sample]) -> Any:
-    import numpy as np
-
+def _once(samples: Sequence[Sample]) -> Floats:
     return np.ones(len(samples))
 
 

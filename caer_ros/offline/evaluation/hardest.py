@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from caer_ros.offline.evaluation.report import label_ranking
+from caer_ros.offline.evaluation.judged import judge
 from caer_ros.offline.metrics.joined import MetricsError
-from caer_ros.offline.metrics.matching import iou, match, xywh
+from caer_ros.offline.metrics.matching import iou, xywh
 from caer_ros.perception.person import ScoreType
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.metrics.joined import Floats, Joined
+    from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
 
 SAME = 0.5
@@ -35,25 +35,8 @@ class Hard(NamedTuple):
 
 
 def by_loss(joined: Joined) -> list[Hard]:
-    """Every image, the hardest first, by the mean loss over its persons.
-
-    A person's loss is 1 where missed, else 1 minus the label ranking average precision of the scores of the detection
-    matched at IoU 0.5 (0 where no emotion is annotated); where everybody is annotated, a false detection is one more
-    person with a loss of 1.
-    """
-    matches = match(joined, joined.header.thresholds.get("person", 0.0), thresholds=[SAME])
-    labels = np.concatenate([sample.emotions for sample in joined.samples])
-    losses = np.array(
-        [_person_loss(row, matches.emotions, int(d)) for row, d in zip(labels, matches.detection[0], strict=True)]
-    )
-    images = len(joined.samples)
-    exhaustive = np.array([sample.exhaustive for sample in joined.samples])
-    is_false = (matches.person[0] < 0) & ~matches.ignored[0] & exhaustive[matches.image]
-    false = np.bincount(matches.image[is_false], minlength=images)
-    persons = np.bincount(joined.image_index, minlength=images)
-    total = np.bincount(joined.image_index, losses, minlength=images) + false
-    mean = total / np.maximum(persons + false, 1)
-    return _ranked((sample.image_id for sample in joined.samples), mean)
+    """Every image, the hardest first: 1 minus its quality, see ``judged.judge``."""
+    return _ranked((sample.image_id for sample in joined.samples), (1 - one.quality for one in judge(joined)))
 
 
 def by_disagreement(first: Predictions, second: Predictions) -> list[Hard]:
@@ -96,13 +79,6 @@ def spread(ranked: Sequence[Hard], stamps: dict[str, int], count: int, apart: fl
         near += [stamp] if stamp is not None else []
         chosen.append(hard)
     return chosen
-
-
-def _person_loss(labels: NDArray[np.float32], emotions: Floats, detection: int) -> float:
-    if detection < 0:
-        return 1.0
-    rank = label_ranking(labels, emotions[detection])
-    return 0.0 if np.isnan(rank) else 1.0 - rank
 
 
 def _check(first: PredictionHeader, second: PredictionHeader) -> None:

@@ -47,7 +47,7 @@ class Identity:
     cpu: str
     """Of the machine that ran this command."""
     run_hash: str
-    """sha256 over all that determines the result: not over paths, date, command, machine."""
+    """sha256 over all that determines the result, the software too: not over paths, date, command, machine."""
 
 
 def identify(
@@ -62,8 +62,9 @@ def identify(
     settings: Mapping[str, Any],
 ) -> Identity:
     """The identity of a run on this machine; arguments as the fields of ``Identity``, ``settings`` ready for json."""
+    software = versions()
     hashed = {
-        "caer_ros": caer_ros.__version__,
+        "versions": software,
         "bags": sorted(bags.values()),
         "truth": truth,
         "bundle": bundle_sha256,
@@ -82,7 +83,7 @@ def identify(
         device=device,
         threads=threads,
         settings=dict(settings),
-        versions=versions(),
+        versions=software,
         cpu=cpu(),
         run_hash=run_hash,
     )

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from caer_ros import taxonomy
+from caer_ros.offline.codecs import pooling_numpy
 from caer_ros.offline.datasets import images
 from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
 from caer_ros.offline.sample import DatasetError
@@ -293,9 +294,6 @@ def _without_maps(model: Predictor) -> Predict:
 
 def _with_maps(bundle: Bundle, run: Run) -> Predict:
     """What a single-shot network says, read as the node does, and its emotions read in the annotated boxes too."""
-    # Of a module that imports PyTorch, which takes seconds: not those of the first image.
-    from caer_ros.offline.codecs.pooling import pool_numpy
-
     assert bundle.resize is not None
     rule = bundle.resize
 
@@ -308,18 +306,18 @@ def _with_maps(bundle: Bundle, run: Run) -> Predict:
         watch.done("inference")
         # A student without a detection head has no slots, which in a robot's bundle would be an error.
         persons, saturated = persons_of(bundle, slots, fit, kept) if bundle.max_persons else ([], False)
-        pooled = _read(bundle, slots[MAPS], fit, sample.boxes, pool_numpy) if MAPS in slots else None
+        pooled = _read(bundle, slots[MAPS], fit, sample.boxes) if MAPS in slots else None
         watch.done("post")
         return Prediction(persons, saturated, watch.seconds), pooled
 
     return predict
 
 
-def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array, pool: Callable[[Array, Array], Array]) -> Array:
+def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array) -> Array:
     """[N,E] probabilities that the maps [E,h,w] (logits) give in boxes [N,4], in pixels of the source."""
     to_input = np.array(fit.resized[::-1], np.float32) / np.array(fit.source[::-1], np.float32)
     to_map = to_input * np.array(maps.shape[:0:-1], np.float32) / np.array(fit.canvas[::-1], np.float32)
-    logits = pool(maps, boxes * np.tile(to_map, 2))
+    logits = pooling_numpy.pool(maps, boxes * np.tile(to_map, 2))
     predictable = np.array(bundle.predictable)
     scores = np.full(logits.shape, np.nan, np.float32)
     if bundle.score_type == ScoreType.SIGMOID:

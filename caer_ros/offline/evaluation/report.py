@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caer_ros.offline.datasets import images as image_files
 from caer_ros.offline.evaluation import drawn, page, plots, table
-from caer_ros.offline.metrics.matching import match
+from caer_ros.offline.evaluation.judged import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from caer_ros.offline.evaluation.judged import Judged
     from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.metrics.summary import Evaluation
     from caer_ros.offline.predictions import ImagePrediction, PredictionHeader
@@ -51,61 +50,11 @@ def html(joined: Joined, evaluation: Evaluation, pictures: bool = True) -> str:
 # --- Best and worst images -----------------------------------------------------------------------------------------
 
 
-class Judged(NamedTuple):
-    """How well an image was answered."""
-
-    number: int
-    """Index of the sample."""
-    quality: float
-    """0..1, see ``judge``."""
-    found: int
-    false: int
-
-
-def judge(joined: Joined) -> list[Judged]:
-    """The images with persons, best first.
-
-    An image's quality is the mean over its annotated persons of how high their labels are ranked (label ranking average
-    precision of the scores of the detection that is matched at IoU 0.5, 0 for a missed person); where everybody is
-    annotated, a false detection counts as one more person with 0.
-    """
-    matches = match(joined, joined.header.thresholds.get("person", 0.0), thresholds=[0.5])
-    judged, person = [], 0
-    for index, sample in enumerate(joined.samples):
-        detections = matches.detection[0, person : person + len(sample)]
-        person += len(sample)
-        if not len(sample):
-            continue
-        ranks = [
-            label_ranking(labels, matches.emotions[detection]) if detection >= 0 else 0.0
-            for labels, detection in zip(sample.emotions, detections, strict=True)
-        ]
-        known = [rank for rank in ranks if not np.isnan(rank)]
-        here = matches.image == index
-        false = int((here & (matches.person[0] < 0) & ~matches.ignored[0]).sum()) if sample.exhaustive else 0
-        if known:
-            judged.append(Judged(index, sum(known) / (len(known) + false), int((detections >= 0).sum()), false))
-    return sorted(judged, key=lambda image: -image.quality)
-
-
-def label_ranking(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
-    """Label ranking average precision of one person: labels [E] (1 has it; NaN unknown) and scores [E], NaN the least.
-
-    The mean over the person's labels of the part of the labels, among those scored at least as high, that it has. NaN
-    without a label.
-    """
-    scores = np.nan_to_num(np.asarray(scores, np.float64), nan=-1.0)[~np.isnan(labels)]
-    has = labels[~np.isnan(labels)] >= 0.5
-    if not has.any():
-        return float("nan")
-    above = scores[None] >= scores[has][:, None]  # row: a label that the person has
-    return float((above[:, has].sum(axis=1) / above.sum(axis=1)).mean())
-
-
 def _pictures(joined: Joined) -> list[str]:
     if not joined.header.max_persons or not joined.header.labels:
         return []
-    judged = judge(joined)
+    labelled = (one for one in judge(joined) if np.isfinite(joined.samples[one.number].emotions).any())
+    judged = sorted(labelled, key=lambda one: -one.quality)
     count = min(PICTURES, len(judged) // 2)
     chosen = {"Best images": judged[:count], "Worst images": judged[::-1][:count]}
     return [_gallery(heading, some, joined) for heading, some in chosen.items()] if count else []

@@ -76,11 +76,7 @@ def of_found(joined: Joined, least_score: float | None = None, iou: float = 0.5,
         MetricsError: a score is no probability.
     """
     least = joined.header.thresholds.get("person", 0.0) if least_score is None else least_score
-    matches = match(joined, least, thresholds=[iou])
-    found = matches.detection[0] >= 0
-    scores = np.full(joined.targets.shape, np.nan)
-    scores[found] = matches.emotions[matches.detection[0][found]]
-    return binned(joined.targets, scores, "labels", bins)
+    return binned(joined.targets, match(joined, least, thresholds=[iou]).scores_of_persons(), "labels", bins)
 
 
 def binned(truth: Floats, scores: Floats, against: Against = "labels", bins: int = 15) -> Reliability:

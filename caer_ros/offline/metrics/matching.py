@@ -43,6 +43,17 @@ class Matches:
     detection: NDArray[np.intp]
     """[T,N] index of the detection that the person is matched to; -1 missed."""
 
+    def scores_of_persons(self, threshold: int = 0) -> Floats:
+        """[N,E] the emotion scores of the detection that each person is matched to; NaN where missed.
+
+        Args:
+            threshold: index of the IoU threshold.
+        """
+        detection = self.detection[threshold]
+        scores = np.full((len(detection), self.emotions.shape[1]), np.nan)
+        scores[detection >= 0] = self.emotions[detection[detection >= 0]]
+        return scores
+
 
 def match(
     joined: Joined,

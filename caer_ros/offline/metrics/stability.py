@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,34 +19,13 @@ from caer_ros.offline.metrics.matching import match
 from caer_ros.offline.metrics.sequences import longest_step, published, sequences, stamps, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from caer_ros.offline.metrics.joined import Floats, Joined
 
     Indices = NDArray[np.intp]
-
-State = Literal["right", "wrong", "without"]
-"""Of what is published: "without" a label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A time in which truth and published label stay what they are, for a timeline."""
-
-    start: int
-    """Nanoseconds, of the first image."""
-    end: int
-    """Of the next span's first image, or as soon as the time that one image stands for is over (see ``minutes``); of
-    the last span the last image."""
-    person: int
-    """The person in the first image, an index into ``Joined.targets`` and ``Joined.image_index``."""
-    truth: tuple[int, ...]
-    """Indices of the labels."""
-    published: int
-    """Index of the label; -1 none."""
-    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +58,6 @@ class TrackStability:
     flickers: tuple[int, ...]
     """Stamps of the images in which the published label flickered."""
     changes: tuple[Change, ...]
-    spans: tuple[Span, ...]
 
     @property
     def flicker_per_minute(self) -> float:
@@ -132,7 +110,7 @@ def stability(joined: Joined) -> Stability:
         known = positive[persons].any(axis=1)
         if known.any():
             rows = persons[known]
-            tracks.append(_track(sequence, track_id, rows, order[known], longest, positive[rows], labels[rows]))
+            tracks.append(_track(sequence, track_id, order[known], longest, positive[rows], labels[rows]))
     if not tracks:
         raise MetricsError("no track is annotated with emotions: no person has a track id, a label and a stamp")
     return _stability(tracks, len(people) - len(tracks))
@@ -196,28 +174,26 @@ def _people(joined: Joined) -> Iterator[tuple[str, str, Indices, NDArray[np.int6
 def _track(
     sequence: str,
     track_id: str,
-    persons: Indices,
     order: NDArray[np.int64],
     longest: float,
     truth: NDArray[np.bool_],
     labels: Indices,
 ) -> TrackStability:
-    """A person in n images: persons, stamps and published labels [n], truth [n,E]."""
+    """A person in n images: stamps and published labels [n], truth [n,E]."""
     right = (labels >= 0) & truth[np.arange(len(labels)), labels]
-    states: list[State] = np.where(right, "right", np.where(labels >= 0, "wrong", "without")).tolist()
     # Each change of the truth begins a part.
     part = np.cumsum(np.append(False, (truth[1:] != truth[:-1]).any(axis=1)))
     lasts = np.append(steps(order, longest), 0.0)
-    time = {state: float(lasts[[it == state for it in states]].sum()) for state in ("right", "wrong", "without")}
     return TrackStability(
         sequence=sequence,
         track_id=track_id,
-        images=len(persons),
+        images=len(order),
         seconds=float(lasts.sum()),
-        **time,
+        right=float(lasts[right].sum()),
+        wrong=float(lasts[(labels >= 0) & ~right].sum()),
+        without=float(lasts[labels < 0].sum()),
         flickers=tuple(order[_flickers(labels, right, part)].tolist()),
         changes=tuple(_changes(order, right, part)),
-        spans=tuple(_spans(persons, order, lasts, truth, labels, states)),
     )
 
 
@@ -240,28 +216,6 @@ def _changes(order: NDArray[np.int64], right: NDArray[np.bool_], part: Indices) 
         answers = np.flatnonzero(right[low:high])
         delay = (order[low + answers[0]] - order[low]) / 1e9 if len(answers) else float("nan")
         yield Change(int(order[low]), float(delay))
-
-
-def _spans(
-    persons: Indices,
-    order: NDArray[np.int64],
-    lasts: Floats,
-    truth: NDArray[np.bool_],
-    labels: Indices,
-    states: Sequence[State],
-) -> Iterator[Span]:
-    ends = order + np.rint(lasts * 1e9).astype(np.int64)
-    # What follows a longer absence is a span of its own.
-    goes_on = (truth[1:] == truth[:-1]).all(axis=1) & (labels[1:] == labels[:-1]) & (ends[:-1] == order[1:])
-    for low, high in _runs(np.cumsum(np.append(False, ~goes_on))):
-        yield Span(
-            start=int(order[low]),
-            end=int(ends[high - 1]),
-            person=int(persons[low]),
-            truth=tuple(np.flatnonzero(truth[low]).tolist()),
-            published=int(labels[low]),
-            state=states[low],
-        )
 
 
 def _runs(numbers: Indices) -> list[tuple[int, int]]:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from caer_ros.offline.metrics.joined import Floats
     from caer_ros.offline.predictions import ImagePrediction
 
-ANOTHER_CLOCK = 60.0
+_ANOTHER_CLOCK = 60.0
 """s. An image that is older than this when its message is published was stamped by another clock."""
+_TWO_CLOCKS = (
+    "two clocks, and deadlines mean nothing for them; play bags with /clock and use_sim_time, or synchronise the "
+    "clocks of camera and node."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +54,6 @@ class TimingSummary:
     """[M] images that the node's mailbox dropped before each message, since the one before it."""
     drops: int
     """Images that the node's mailbox dropped between the messages; what DDS lost is not known."""
-    with_drops: float
-    """Part of the messages before which images were dropped."""
     most_drops: int
     """Before one message."""
     notes: tuple[str, ...]
@@ -67,17 +69,16 @@ def timing(images: Sequence[ImagePrediction]) -> TimingSummary | None:
     published = np.array([times.published for _, times in told], np.int64)
     received = np.array([times.received for _, times in told], np.int64)
     drops = np.array([times.drops for _, times in told], np.int64)
-    latency = _distribution(_between(stamp, published))
-    age = _distribution(_between(stamp, received))
+    latency = distribution(_between(stamp, published))
+    age = distribution(_between(stamp, received))
     return TimingSummary(
         messages=len(told),
         latency=latency,
         age=age,
-        processing=_distribution(_positive([times.processing for _, times in told])),
-        inference=_distribution(_positive([times.inference for _, times in told])),
+        processing=distribution(_positive([times.processing for _, times in told])),
+        inference=distribution(_positive([times.inference for _, times in told])),
         drops_before=drops,
         drops=int(drops.sum()),
-        with_drops=float((drops > 0).mean()),
         most_drops=int(drops.max()),
         notes=tuple(_notes(latency, age)),
     )
@@ -93,7 +94,8 @@ def _positive(seconds: list[float]) -> Floats:
     return np.where(values > 0, values, np.nan)
 
 
-def _distribution(values: Floats) -> Distribution:
+def distribution(values: Floats) -> Distribution:
+    """Of seconds; NaN where a message does not tell."""
     known = values[np.isfinite(values)]
     median, p95, p99, most = np.percentile(known, [50, 95, 99, 100]).tolist() if len(known) else [float("nan")] * 4
     return Distribution(known, len(values) - len(known), median, p95, p99, most)
@@ -105,12 +107,11 @@ def _notes(latency: Distribution, age: Distribution) -> list[str]:
         total = len(times.values)
         if early := int((times.values < 0).sum()):
             notes.append(
-                f"{what}: {early} of {total} messages were {end} before the stamp of their image; "
-                "the clocks of camera and node differ, so these times are off by an unknown offset"
+                f"{what}: {early} of {total} messages were {end} before the stamp of their image: {_TWO_CLOCKS}"
             )
-        if late := int((times.values > ANOTHER_CLOCK).sum()):
+        if late := int((times.values > _ANOTHER_CLOCK).sum()):
             notes.append(
-                f"{what}: {late} of {total} messages were {end} more than {ANOTHER_CLOCK:g} s after the stamp of their "
-                "image; was a recording played without use_sim_time, or do the clocks of camera and node differ?"
+                f"{what}: {late} of {total} messages were {end} more than {_ANOTHER_CLOCK:g} s after the stamp of "
+                f"their image: {_TWO_CLOCKS}"
             )
     return notes

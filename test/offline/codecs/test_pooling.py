@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caer_ros.offline.codecs import pooling
+from caer_ros.offline.codecs import pooling, pooling_numpy
 
 HEIGHT, WIDTH = 6, 9
 
@@ -74,7 +74,7 @@ def test_a_constant_map_gives_the_constant_and_no_variance(box, constant):
 def test_the_numpy_twin_agrees(several):
     values, several = maps(1, 3, HEIGHT, WIDTH), np.array(several, np.float32).reshape(-1, 4)
     ours = pooling.pool(values, torch.from_numpy(several)[None])[0]
-    twin = pooling.pool_numpy(values[0].numpy(), several)
+    twin = pooling_numpy.pool(values[0].numpy(), several)
     assert twin.dtype == np.float32
     assert twin.shape == (len(several), 3)
     np.testing.assert_allclose(twin, ours, atol=1e-5)

@@ -46,7 +46,6 @@ class Made:
     result: BagEvaluation
     joined: Joined
     pictures: Pictures
-    problems: list[str]
 
 
 def record(folder, images=60, people=3, seed=2, **changes):
@@ -92,7 +91,10 @@ def recorded(recording):
         "as recorded",
         strict=summary.evaluate(replace(recording.dataset, samples=tuple(kept)), table),
         deadline=DEADLINE,
-        curve=tuple(as_recorded.curve(published, recording.dataset)),
+        curve=tuple(
+            as_recorded.point(deadline, as_recorded.streaming(published, samples, deadline), recording.dataset)
+            for deadline in as_recorded.DEADLINES
+        ),
         account=account,
         timing=timing(published.images),
         known_age=bag_measures.known_age(judged, recording.dataset, DEADLINE),
@@ -138,8 +140,7 @@ def made(recording, measured, manner, **changes):
         notes=measured.notes,
         **(none | changes),
     )
-    problems: list[str] = []
-    return Made(result, measured.joined, of_bags([bag], samples, problems), problems)
+    return Made(result, measured.joined, of_bags([bag], samples))
 
 
 def _changed(samples):

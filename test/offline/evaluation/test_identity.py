@@ -50,6 +50,12 @@ def test_another_version_of_the_package_is_another_run(monkeypatch):
     assert identify(**RUN).run_hash != first.run_hash
 
 
+def test_another_version_of_what_computes_the_scores_is_another_run(monkeypatch):
+    first = identify(**RUN)
+    monkeypatch.setattr(identity, "versions", lambda: first.versions | {"onnxruntime": "99.0.0"})
+    assert identify(**RUN).run_hash != first.run_hash
+
+
 def test_another_machine_is_the_same_run(monkeypatch):
     first = identify(**RUN)
     monkeypatch.setattr(identity, "cpu", lambda: "an abacus")

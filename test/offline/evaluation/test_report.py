@@ -8,10 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
-from sklearn.metrics import label_ranking_average_precision_score
 from tiny_student import LABELS, write_own
 
 from caer_ros.offline.datasets import load
@@ -120,47 +117,6 @@ def test_everything_is_printed(dataset):
     said = written.getvalue()
     for text in ("ER, mAP", *LABELS, "persons in the image: 2", "· The benet_compat"):
         assert text in said
-
-
-# --- Best and worst ------------------------------------------------------------------------------------------------
-
-
-def test_how_high_a_persons_labels_are_ranked():
-    labels = np.array([1, 0, 1, 0])
-    assert report.label_ranking(labels, np.array([0.9, 0.1, 0.8, 0.2])) == 1
-    assert report.label_ranking(labels, np.array([0.9, 0.8, 0.7, 0.1])) == pytest.approx((1 + 2 / 3) / 2)
-    assert report.label_ranking(np.array([1, 0]), np.array([np.nan, 0.1])) == 0.5
-    assert report.label_ranking(np.array([1, np.nan]), np.array([0.1, 0.9])) == 1
-    assert np.isnan(report.label_ranking(np.zeros(3), np.ones(3)))
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=2, max_size=8))
-def test_ranking_agrees_with_scikit_learn(pairs):
-    labels, scores = np.array([p[0] for p in pairs], float), np.array([p[1] for p in pairs]) / 4
-    if 0 < labels.sum() < len(labels):
-        expected = label_ranking_average_precision_score(labels[None], scores[None])
-        assert report.label_ranking(labels, scores) == pytest.approx(expected)
-
-
-def test_images_are_ordered_by_their_persons(dataset):
-    good, bad = answers(dataset).images, answers(dataset, right=False).images
-    # Images 1 and 4 have one person, 2 and 5 two. 1: right. 4: missed. 2: one right, one missed. 5: right, and a ghost.
-    ghost = replace(
-        good[5],
-        boxes=np.vstack([good[5].boxes, [[0, 0, 3, 3]]]).astype(np.float32),
-        scores=np.float32([0.8, 0.8, 0.7]),
-        emotions=np.vstack([good[5].emotions, good[5].emotions[:1]]),
-    )
-    half = replace(good[2], boxes=good[2].boxes[:1], scores=good[2].scores[:1], emotions=good[2].emotions[:1])
-    nobody = replace(good[4], boxes=good[4].boxes[:0], scores=good[4].scores[:0], emotions=good[4].emotions[:0])
-    images = [good[0], good[1], half, bad[3], nobody, ghost]
-    judged = report.judge(join(dataset.samples, Predictions(answers(dataset).header, images)))
-    assert [(j.number, pytest.approx(j.quality), j.found, j.false) for j in judged] == [
-        (1, 1.0, 1, 0),
-        (5, 2 / 3, 2, 1),
-        (2, 0.5, 1, 0),
-        (4, 0.0, 0, 0),
-    ]
 
 
 # --- The page ------------------------------------------------------------------------------------------------------

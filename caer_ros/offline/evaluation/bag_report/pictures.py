@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -29,6 +29,8 @@ class Pictures:
 
     fetch: Callable[[Collection[str]], Iterable[tuple[str, Image]]]
     """For image ids, id and RGB pixels [H,W,3] of each that can be decoded, in any order, no frame twice."""
+    problems: list[str] = field(default_factory=list)
+    """Gets a line for each frame that was fetched and cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,14 @@ class Shot:
     """From the frame's pixels to a JPEG."""
 
 
-def of_bags(bags: Sequence[BagFacts], samples: Sequence[Sample], problems: list[str]) -> Pictures:
+def of_bags(bags: Sequence[BagFacts], samples: Sequence[Sample]) -> Pictures:
     """The frames of bags; only those that are shown are decoded.
 
     Args:
         bags: with several, the ids of the samples begin with the bag's name.
         samples: what was evaluated.
-        problems: gets a line for each frame that cannot be decoded.
     """
+    problems: list[str] = []
 
     def fetch(image_ids: Collection[str]) -> Iterator[tuple[str, Image]]:
         for number, bag in enumerate(bags):
@@ -59,7 +61,7 @@ def of_bags(bags: Sequence[BagFacts], samples: Sequence[Sample], problems: list[
             for frame in frames.at(bag.path, bag.image_topic, wanted.keys(), problems):
                 yield wanted[frame.stamp_ns], frame.pixels
 
-    return Pictures(fetch)
+    return Pictures(fetch, problems)
 
 
 def take(pictures: Pictures, shots: Mapping[Key, Shot]) -> dict[Key, bytes]:

@@ -61,9 +61,7 @@ def label_plots(result: BagEvaluation, joined: Joined) -> Iterator[tuple[str, by
     """
     field = result.evaluation.oer
     matches = match(joined, field.threshold, field.top, thresholds=[0.5])
-    scores = np.zeros_like(joined.targets)
-    found = matches.detection[0] >= 0
-    scores[found] = matches.emotions[matches.detection[0][found]]
+    scores = np.nan_to_num(matches.scores_of_persons())
     value, part = average_precision(joined.targets, scores), prevalence(joined.targets)
     with rc_context(RC):
         for index, label in enumerate(joined.header.labels):

@@ -44,6 +44,7 @@ _ERRORS = (
     "Framed: whom the error is about, in its worst frame. White: annotated persons. In colour: what was found. "
     "An error of consecutive frames is shown once."
 )
+_NO_PICTURE = "These frames would be shown above, but cannot be decoded. What was answered to them counts all the same."
 _ANSWERS = (
     "Of each frame: an answer within {deadline:g} ms of its stamp, a later one, none because the node replaced it by a "
     "newer frame, or none that anybody tells of."
@@ -120,6 +121,8 @@ def _persons(result: BagEvaluation, told: Answers, pictures: Pictures | None) ->
     )
     if worst:
         yield page.section("Worst errors", worst, _ERRORS)
+    if pictures and pictures.problems:
+        yield page.section("Without a picture", page.notes(pictures.problems), _NO_PICTURE)
 
 
 def _cuts(told: Answers, courses: Sequence[Course]) -> dict[tuple[int, int], Shot]:

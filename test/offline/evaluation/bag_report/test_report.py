@@ -165,11 +165,19 @@ def test_no_pictures_of_people_unless_wanted(offline, page):
     assert "not found<small>" in bare  # in words
 
 
-def test_a_frame_that_cannot_be_decoded_is_left_out_alone(offline):
-    nothing = pictures.Pictures(lambda image_ids: iter(()))
-    page = report.html(offline.result, offline.joined, nothing)
-    assert "image/jpeg" not in page
-    assert "Persons in time" in page
+def test_frames_that_cannot_be_decoded_are_named_and_the_rest_is_shown(offline, page):
+    problems = []
+
+    def fetch(image_ids):
+        problems.extend(f"{image_id}: a hole" for image_id in image_ids)
+        return iter(())
+
+    bare = report.html(offline.result, offline.joined, pictures.Pictures(fetch, problems))
+    assert "image/jpeg" not in bare
+    assert "Persons in time" in bare
+    assert all(f"<li>{problem}</li>" in bare.partition("Without a picture</h2>")[2] for problem in problems)
+    assert len(problems) > 1
+    assert "Without a picture" not in page
 
 
 def test_only_the_frames_that_are_shown_are_decoded_and_each_once(offline):
@@ -192,7 +200,7 @@ def test_only_the_frames_that_are_shown_are_decoded_and_each_once(offline):
     assert taken == {"a": b"a", "b": b"b", "c": b"c"}
     assert asked == [sorted([first, second])]
     assert used == [("a", (240, 320, 3)), ("b", (240, 320, 3)), ("c", (240, 320, 3))]  # in the order of the bag
-    assert offline.problems == []
+    assert offline.pictures.problems == []
 
 
 def test_warnings_stand_above_everything_and_what_was_left_out_is_listed(offline):
