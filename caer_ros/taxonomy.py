@@ -62,6 +62,11 @@ COUNTERPARTS: tuple[dict[str, str], ...] = (
 )
 
 
+def name_of(labels: tuple[str, ...]) -> str | None:
+    """The label set that has just these labels in this order; None: none of ours."""
+    return next((name for name, known in LABEL_SETS.items() if known == labels), None)
+
+
 def counterparts(source: str, target: str) -> dict[str, str]:
     """Which label of ``target`` each label of ``source`` means; labels without a counterpart are left out.
 

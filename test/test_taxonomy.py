@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from caer_ros.taxonomy import AFFECTNET, CAER_S, COUNTERPARTS, EMOSET, EMOTIC, HECO, LABEL_SETS, counterparts
+from caer_ros.taxonomy import AFFECTNET, CAER_S, COUNTERPARTS, EMOSET, EMOTIC, HECO, LABEL_SETS, counterparts, name_of
 
 
 def test_sizes_and_no_label_twice():
@@ -24,6 +24,11 @@ def test_orders_of_the_releases():
     assert list(HECO) == sorted(HECO)
     assert list(CAER_S) == sorted(CAER_S)
     assert EMOSET == ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
+
+
+def test_a_set_is_known_by_its_labels_in_their_order():
+    assert {name_of(labels): labels for labels in LABEL_SETS.values()} == LABEL_SETS
+    assert name_of(HECO[::-1]) is name_of(HECO[:-1]) is name_of(()) is None
 
 
 def test_counterparts_name_labels_that_exist():

@@ -10,7 +10,7 @@ import numpy as np
 from caer_ros.offline import predictions as prediction_table
 from caer_ros.offline.calibration_fit import CalibrationError, Candidates, folds
 from caer_ros.offline.datasets import own
-from caer_ros.offline.evaluation.results import ANNOTATIONS, PREDICTIONS
+from caer_ros.offline.evaluation.results import PREDICTIONS
 from caer_ros.offline.metrics.intervals import image_groups
 from caer_ros.offline.metrics.joined import join
 from caer_ros.offline.metrics.matching import match
@@ -116,7 +116,7 @@ def read(folders: Sequence[Path], bundle: Bundle) -> list[Result]:
 
 
 def _read(folder: Path, bundle: Bundle) -> Result:
-    for name in (PREDICTIONS, ANNOTATIONS):
+    for name in (PREDICTIONS, own.WHOLE):
         if not (folder / name).is_file():
             raise CalibrationError(
                 f"{folder}: no {name}; give a folder that `caer evaluate bag` or `caer evaluate dataset` wrote with "
@@ -128,7 +128,7 @@ def _read(folder: Path, bundle: Bundle) -> Result:
             f"{folder}: predicted by {header.model} {header.model_version[:16]}, not by {bundle.name} "
             f"{bundle.model_version}; evaluate that bundle, or give --model the one that was evaluated"
         )
-    dataset = own.read(folder / ANNOTATIONS)
+    dataset = own.read(folder / own.WHOLE)
     for what, label_set, labels in (
         ("predictions", header.label_set, header.labels),
         ("annotations", dataset.label_set, dataset.labels),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from caer_ros.perception.bundle import Bundle
+
 Array = NDArray[np.float32]
 
 FORMAT = "caer_predictions"
@@ -52,6 +54,26 @@ class PredictionHeader:
     that this table holds (0 where it is not given)."""
     caer_ros: str = caer_ros.__version__
     """Version of the package that wrote the table."""
+
+
+def header_of(bundle: Bundle, source: str, thresholds: dict[str, float]) -> PredictionHeader:
+    """Of the table of a bundle; ``source`` and ``thresholds`` as in the header."""
+    return PredictionHeader(
+        model=bundle.name,
+        model_version=bundle.model_version,
+        label_set=bundle.label_set,
+        labels=bundle.labels,
+        score_type=bundle.score_type,
+        box_kind=bundle.box_kind,
+        source=source,
+        max_persons=bundle.max_persons,
+        thresholds=thresholds,
+    )
+
+
+def stacked(rows: Sequence[Array], width: int) -> Array:
+    """One row [width] for each person as an array [P,width]; of nobody, too."""
+    return np.stack(rows).astype(np.float32) if rows else np.empty((0, width), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

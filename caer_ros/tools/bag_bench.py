@@ -35,8 +35,7 @@ FORMAT = "caer bag bench"
 FORMAT_VERSION = 1
 MARKER = ".caer_bag_bench"
 MESSAGES = "messages"
-OURS = frozenset({MESSAGES, "predictions.jsonl", "annotations.json", "metrics.json", "report.html", "bench.json"})
-"""What is in an output folder beside marker and logs."""
+BENCH = "bench.json"
 
 
 class BenchError(Exception):
@@ -124,7 +123,7 @@ def measure(args: argparse.Namespace, console: Console) -> BagEvaluation:
     truth = bag_truth.read(args.bag, scenario.camera.topic, args.truth)
     with ExitStack() as stack:
         if args.output:
-            out = Output("bag bench", "--output", MARKER, OURS).prepare(args.output)
+            out = Output("bag bench", "--output", MARKER, ours()).prepare(args.output)
         else:
             out = Path(stack.enter_context(TemporaryDirectory(prefix="caer_bag_bench_")))
             (out / "logs").mkdir()
@@ -134,6 +133,13 @@ def measure(args: argparse.Namespace, console: Console) -> BagEvaluation:
         _refuse_silence(takings)
         recording.write(out / MESSAGES, takings.recorded)
         return _evaluate(args, truth, out, console)
+
+
+def ours() -> frozenset[str]:
+    """What is in an output folder beside marker and logs."""
+    from caer_ros.offline.evaluation import results
+
+    return results.FILES | {MESSAGES, BENCH}
 
 
 def _refuse_silence(takings: Takings) -> None:
@@ -174,7 +180,7 @@ def _report(
         console.print(table(verdicts))
     content = json.dumps(_content(values, verdicts, evaluation, seconds))
     if args.output:
-        (args.output / "bench.json").write_text(content + "\n", "utf-8")
+        (args.output / BENCH).write_text(content + "\n", "utf-8")
     if args.json:
         print(content)
     if args.junit:

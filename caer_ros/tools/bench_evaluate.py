@@ -31,7 +31,7 @@ GOAL_RATIO = 1.10
 """Of an offline run to the inference time of its frames."""
 SIZE = (480, 640)
 PERIOD_NS = 10**8
-PREDICTIONS, ANNOTATIONS = "predictions.jsonl", "annotations.json"
+PREDICTIONS = "predictions.jsonl"
 
 
 class Scored(NamedTuple):
@@ -124,7 +124,7 @@ def store(folder: Path, frames: int) -> None:
         max_persons=15,
         thresholds={"person": 0.3, "kept": 0.15},
     )
-    (folder / ANNOTATIONS).write_text(json.dumps(own.content(dataset)), "utf-8")
+    (folder / own.WHOLE).write_text(json.dumps(own.content(dataset)), "utf-8")
     predictions.write_images(folder / PREDICTIONS, header, (image for _, image in drawn))
 
 
@@ -184,7 +184,7 @@ def _score(folder: str, frames: int) -> Scored:
 
     before = getrusage(RUSAGE_SELF).ru_maxrss
     started = perf_counter()
-    dataset = own.read(Path(folder) / ANNOTATIONS)
+    dataset = own.read(Path(folder) / own.WHOLE)
     table = predictions.read(Path(folder) / PREDICTIONS)
     read = perf_counter()
     measure(dataset, table)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-ANNOTATIONS = "annotations.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -57,12 +55,12 @@ class Folder:
 
     @property
     def file(self) -> Path:
-        return self.path / ANNOTATIONS
+        return self.path / own.WHOLE
 
 
 def read(folder: Path) -> Folder:
     """What is annotated in a folder, and what waits for it. Raises DatasetError."""
-    file = folder / ANNOTATIONS
+    file = folder / own.WHOLE
     if not file.is_file():
         raise DatasetError(f"{file}: no such file; `caer bag extract` makes such a folder")
     dataset = own.read(file)
@@ -171,12 +169,13 @@ def save(known: Folder, content: dict[str, Any]) -> Path | None:
     """
     if content == known.content:
         return None
-    part = known.file.with_name(ANNOTATIONS + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    own.read(part)  # nothing may replace the file that could not be read again
     number = 1
-    while (backup := known.file.with_name(f"{ANNOTATIONS}.bak{number if number > 1 else ''}")).exists():
+    while (backup := known.file.with_name(f"{own.WHOLE}.bak{number if number > 1 else ''}")).exists():
         number += 1
-    shutil.copy2(known.file, backup)
-    part.replace(known.file)
+
+    def keep_former(new: Path) -> None:
+        own.read(new)  # nothing may replace the file that could not be read again
+        shutil.copy2(known.file, backup)
+
+    files.write_whole(known.file, json.dumps(content, indent=1) + "\n", keep_former)
     return backup

@@ -15,7 +15,7 @@ import numpy as np
 
 from caer_ros.offline import frames
 from caer_ros.offline.bags import pictures
-from caer_ros.offline.datasets import own
+from caer_ros.offline.datasets import files, own
 from caer_ros.offline.datasets.annotations import clip, has_area
 from caer_ros.offline.sample import Array, Dataset, DatasetError, Findings, Sample
 from caer_ros.perception.person import BoxKind, ScoreType
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Watch = Callable[[Iterable[Frame], int], Iterable[Frame]]
 
-ANNOTATIONS = "annotations.json"
 SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 """Blocks of time, in this order, and their parts."""
 _ATTEMPTS = 3
@@ -117,7 +116,7 @@ def extract(
     if splits:
         for image, split in zip(content["images"], blocks([sample.stamp or 0 for sample in samples]), strict=True):
             image["split"] = split
-    write_json(output / ANNOTATIONS, content)
+    write_json(output / own.WHOLE, content)
     return Extracted(len(samples), sum(map(len, samples)), tuple(left_out))
 
 
@@ -134,11 +133,8 @@ def own_content(dataset: Dataset) -> dict[str, Any]:
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Complete or not at all; each entry of a list on a line of its own."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
     fields = ",\n".join(f"{json.dumps(name)}: {_lines(value)}" for name, value in content.items())
-    part.write_text(f"{{\n{fields}\n}}\n", "utf-8")
-    part.replace(file)
+    files.write_whole(file, f"{{\n{fields}\n}}\n")
 
 
 def _lines(value: Any) -> str:

@@ -35,6 +35,7 @@ from caer_ros.offline.bags.label_studio_export import (
     regions,
     some,
 )
+from caer_ros.offline.datasets.files import write_whole
 from caer_ros.offline.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -91,11 +92,10 @@ def write(folder: Path) -> Written:
         raise DatasetError(
             f"{known.file}: {counted(missing, 'picture')} of it missing, such as {missing[0]}; extract them again"
         )
-    (folder / SUBFOLDER).mkdir(exist_ok=True)
     tasks, config = folder / SUBFOLDER / TASKS, folder / SUBFOLDER / CONFIG
     entries = [_task(known, picture) for picture in known.pictures.values()]
-    _replace(tasks, json.dumps(entries, indent=1) + "\n")
-    _replace(config, interface(known.labels, known.multi_label, known.box_kind))
+    write_whole(tasks, json.dumps(entries, indent=1) + "\n")
+    write_whole(config, interface(known.labels, known.multi_label, known.box_kind))
     _write_token(folder / SUBFOLDER / TOKEN)
     predicted = sum("predictions" in entry for entry in entries)
     annotated = sum("annotations" in entry for entry in entries)
@@ -200,12 +200,6 @@ def read(folder: Path, export: Path, *, partial: bool = False) -> Imported:
         (*notes, *_left_out(known, newest), *_removed(known, updated)),
         annotated_folder.save(known, annotated_folder.with_pictures(known, updated.values())),
     )
-
-
-def _replace(file: Path, text: str) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_text(text, "utf-8")
-    part.replace(file)
 
 
 def _write_token(file: Path) -> None:

@@ -14,7 +14,7 @@ from caer_ros.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.offline.bags import messages
 from caer_ros.offline.bags.messages import box_of, nanoseconds, vad_of, value
 from caer_ros.offline.frames import frame_name
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked
+from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked, stacked
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
 from caer_ros.sources import SourceError
 
@@ -81,7 +81,7 @@ def read(bag: Path, topic: str | None = None) -> Published:
     header = PredictionHeader(
         model=models[0][0],
         model_version=models[0][1],
-        label_set=next((name for name, known in taxonomy.LABEL_SETS.items() if known == labels), "own"),
+        label_set=taxonomy.name_of(labels) or "own",
         labels=labels,
         score_type=score_type,
         box_kind=_box_kind(taken),
@@ -180,4 +180,4 @@ def _rows(rows: Sequence[Any], width: int) -> Array:
     """[P,width]; a row of another length, such as no scores at all, is not known."""
     unknown = np.full(width, np.nan, np.float32)
     whole = [np.asarray(row, np.float32) if len(row) == width else unknown for row in rows]
-    return np.stack(whole) if whole else np.empty((0, width), np.float32)
+    return stacked(whole, width)

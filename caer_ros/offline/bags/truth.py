@@ -68,7 +68,7 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
         raise DatasetError("; ".join((f"{bag}: nothing on {topic}", *findings.skipped[:3])))
     if len(kinds) > 1:
         raise DatasetError(f"{bag}: {topic} has boxes of several kinds: {', '.join(sorted(k.name for k in kinds))}")
-    known = next((name for name, names in taxonomy.LABEL_SETS.items() if names == labels), "own")
+    known = taxonomy.name_of(labels) or "own"
     multi_label = score_type == ScoreType.SIGMOID
     kind = kinds.pop() if kinds else BoxKind.BODY  # of images with nobody too
     alike = (replace(sample, box_kind=kind) for sample in samples if sample is not None)

@@ -185,20 +185,9 @@ def _check(bundle: Bundle, dataset: Dataset, any_box_kind: bool) -> None:
     """Raise now what would make the predictions useless."""
     from caer_ros.offline.evaluation import predict
     from caer_ros.offline.metrics.joined import check
-    from caer_ros.offline.predictions import PredictionHeader, Predictions
+    from caer_ros.offline.predictions import Predictions, header_of
 
-    header = PredictionHeader(
-        bundle.name,
-        bundle.model_version,
-        bundle.label_set,
-        bundle.labels,
-        bundle.score_type,
-        bundle.box_kind,
-        source="",
-        max_persons=bundle.max_persons,
-        thresholds={},
-    )
-    relabelled, _ = predict.relabel(Predictions(header, ()), dataset)
+    relabelled, _ = predict.relabel(Predictions(header_of(bundle, "", {}), ()), dataset)
     check(dataset.samples, relabelled.header, any_box_kind=any_box_kind)
 
 

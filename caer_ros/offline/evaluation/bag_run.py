@@ -25,7 +25,7 @@ import numpy as np
 from caer_ros.offline import frames
 from caer_ros.offline.evaluation import identity, predict
 from caer_ros.offline.evaluation.predict import EvaluationError
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked
+from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked, header_of, stacked
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception.calibration import calibrated
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person, TrackState
@@ -167,17 +167,8 @@ def judged(dataset: Dataset, predictions: Predictions) -> Dataset:
 
 def _header(bundle: Bundle, source: str, follow: Pipeline) -> PredictionHeader:
     high = follow.person_threshold
-    return PredictionHeader(
-        model=bundle.name,
-        model_version=bundle.model_version,
-        label_set=bundle.label_set,
-        labels=bundle.labels,
-        score_type=bundle.score_type,
-        box_kind=bundle.box_kind,
-        source=source,
-        max_persons=bundle.max_persons,
-        thresholds={"person": high, "uncertain": follow.uncertain_below, "kept": high * LOW_SCORE_FRACTION},
-    )
+    thresholds = {"person": high, "uncertain": follow.uncertain_below, "kept": high * LOW_SCORE_FRACTION}
+    return header_of(bundle, source, thresholds)
 
 
 def _image(bundle: Bundle, sample: Sample, frame: Frame, pooled: Array | None) -> ImagePrediction:
@@ -185,28 +176,24 @@ def _image(bundle: Bundle, sample: Sample, frame: Frame, pooled: Array | None) -
     unknown = np.full(3, np.nan, np.float32)  # of those who coast
     vads = [unknown if person.vad is None else person.vad for person in persons]
     if pooled is not None:
-        pooled = _rows([calibrated(row, bundle.calibration, bundle.score_type) for row in pooled], labels)
+        pooled = stacked([calibrated(row, bundle.calibration, bundle.score_type) for row in pooled], labels)
     return ImagePrediction(
         image_id=sample.image_id,
         size=sample.size,
-        boxes=_rows([person.box for person in persons], 4),
+        boxes=stacked([person.box for person in persons], 4),
         scores=np.array([person.confidence for person in persons], np.float32),
-        emotions=_rows([person.scores for person in persons], labels),
+        emotions=stacked([person.scores for person in persons], labels),
         pooled=pooled,
-        vad=_rows(vads, 3) if any(person.vad is not None for person in persons) else None,
+        vad=stacked(vads, 3) if any(person.vad is not None for person in persons) else None,
         stamp=sample.stamp,
         saturated=frame.saturated,
         tracked=Tracked(
             ids=tuple(person.track_id for person in persons),
             coasted=np.array([person.track_state == TrackState.COASTED for person in persons], bool),
-            smoothed=_rows([person.smoothed_scores for person in persons], labels),
+            smoothed=stacked([person.smoothed_scores for person in persons], labels),
             top=np.array([person.top_index for person in persons], np.intp),
         ),
     )
-
-
-def _rows(rows: Sequence[Array], width: int) -> Array:
-    return np.stack(rows).astype(np.float32) if rows else np.empty((0, width), np.float32)
 
 
 class _Source:

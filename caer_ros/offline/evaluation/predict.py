@@ -18,7 +18,7 @@ from scipy.special import expit, softmax
 from caer_ros import taxonomy
 from caer_ros.offline.codecs import pooling_numpy
 from caer_ros.offline.datasets import images
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
+from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, header_of, stacked
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception import predictor
 from caer_ros.perception.bundle import Bundle, Provenance, Thresholds
@@ -218,17 +218,8 @@ def _predict(
     watch: Watch,
     ready: Ready | None,
 ) -> Predictions:
-    header = PredictionHeader(
-        model=bundle.name,
-        model_version=bundle.model_version,
-        label_set=bundle.label_set,
-        labels=bundle.labels,
-        score_type=bundle.score_type,
-        box_kind=bundle.box_kind,
-        source=source,
-        max_persons=bundle.max_persons,
-        thresholds={"person": bundle.thresholds.person, "uncertain": bundle.thresholds.uncertain, "kept": kept},
-    )
+    thresholds = {"person": bundle.thresholds.person, "uncertain": bundle.thresholds.uncertain, "kept": kept}
+    header = header_of(bundle, source, thresholds)
     if ready is not None:
         ready(header)
     pairs = watch(read_ahead(samples))
@@ -242,13 +233,13 @@ def _image(bundle: Bundle, sample: Sample, prediction: Prediction, pooled: Array
     def honest(rows: Iterable[Array]) -> Array:
         """Calibrated, as the node's pipeline does it."""
         calibration, score_type = bundle.calibration, bundle.score_type
-        return _stacked([calibrated(row, calibration, score_type) for row in rows], len(bundle.labels))
+        return stacked([calibrated(row, calibration, score_type) for row in rows], len(bundle.labels))
 
     vads = [person.vad for person in persons if person.vad is not None]
     return ImagePrediction(
         image_id=sample.image_id,
         size=sample.size,
-        boxes=_stacked([person.box for person in persons], 4),
+        boxes=stacked([person.box for person in persons], 4),
         scores=np.array([person.confidence for person in persons], np.float32),
         emotions=honest(person.scores for person in persons),
         pooled=None if pooled is None else honest(pooled),
@@ -257,10 +248,6 @@ def _image(bundle: Bundle, sample: Sample, prediction: Prediction, pooled: Array
         # The list is full at the lowest score kept; a robot asks from the bundle's threshold on.
         saturated=prediction.saturated and all(person.confidence >= bundle.thresholds.person for person in persons),
     )
-
-
-def _stacked(rows: Sequence[Array], width: int) -> Array:
-    return np.stack(rows).astype(np.float32) if rows else np.empty((0, width), np.float32)
 
 
 def read_ahead(samples: Sequence[Sample]) -> Iterator[Pair]:

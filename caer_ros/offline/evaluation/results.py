@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from caer_ros.offline import predictions as prediction_table
 from caer_ros.offline.datasets import own
+from caer_ros.offline.datasets.files import write_whole
 from caer_ros.offline.evaluation import as_recorded, bag_sets
 from caer_ros.offline.metrics.joined import MetricsError
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from caer_ros.offline.predictions import Predictions
     from caer_ros.offline.sample import Dataset
 
-PREDICTIONS, ANNOTATIONS, METRICS, REPORT = "predictions.jsonl", "annotations.json", "metrics.json", "report.html"
+PREDICTIONS, METRICS, REPORT = "predictions.jsonl", "metrics.json", "report.html"
+FILES = frozenset({PREDICTIONS, own.WHOLE, METRICS, REPORT})
 """What a result folder holds."""
 BAG, DATASET = "caer evaluate bag", "caer evaluate dataset"
 """Formats of metrics.json."""
@@ -45,16 +47,15 @@ def write(folder: Path, dataset: Dataset, predictions: Predictions) -> None:
     """
     for name in (METRICS, REPORT, PREDICTIONS):
         (folder / name).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    _put(folder / ANNOTATIONS, own.dumps(dataset))
+    write_whole(folder / own.WHOLE, own.dumps(dataset))
     prediction_table.write(folder / PREDICTIONS, predictions)
 
 
 def finish(folder: Path, metrics: dict[str, Any], html: str) -> str:
     """Numbers and report beside them; returns where they are, in words."""
-    _put(folder / REPORT, html)
-    _put(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
-    return f"written: {folder / REPORT}; {METRICS}, {ANNOTATIONS} and {PREDICTIONS} beside it"
+    write_whole(folder / REPORT, html)
+    write_whole(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
+    return f"written: {folder / REPORT}; {METRICS}, {own.WHOLE} and {PREDICTIONS} beside it"
 
 
 def read(folder: Path) -> Result:
@@ -64,25 +65,18 @@ def read(folder: Path) -> Result:
         MetricsError: it is none.
         PredictionsError, DatasetError: a file in it cannot be read.
     """
-    missing = [name for name in (METRICS, ANNOTATIONS, PREDICTIONS) if not (folder / name).is_file()]
+    missing = [name for name in (METRICS, own.WHOLE, PREDICTIONS) if not (folder / name).is_file()]
     if missing:
         raise MetricsError(
             f"{folder}: no {' and no '.join(missing)}; a result is a folder that `{BAG}` or `{DATASET}` wrote with "
             "--output"
         )
     metrics = _metrics(folder / METRICS)
-    dataset = own.read(folder / ANNOTATIONS)
+    dataset = own.read(folder / own.WHOLE)
     table = prediction_table.read(folder / PREDICTIONS)
     if metrics.get("manner") == "as recorded":
         table = _answers(folder, table, dataset, metrics)
     return Result(folder.name, folder, _manner(metrics), dataset, table, metrics)
-
-
-def _put(path: Path, text: str) -> None:
-    """The file appears complete or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
-    part.replace(path)
 
 
 def _metrics(path: Path) -> dict[str, Any]:

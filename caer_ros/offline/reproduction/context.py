@@ -18,9 +18,10 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.offline import datasets
 from caer_ros.offline.datasets import images
+from caer_ros.offline.datasets.files import write_whole
 from caer_ros.offline.datasets.synthetic import cues, folders, truth
 from caer_ros.offline.reproduction.intervals import Estimate, estimate, paired
-from caer_ros.offline.reproduction.trainings import measure, split_sizes, write_whole
+from caer_ros.offline.reproduction.trainings import measure, split_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,8 @@ import shutil
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from caer_ros.offline.datasets.files import write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -179,14 +181,6 @@ class Laboratory:
                 threads=self.threads,
             ),
         )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file such that it is whole or not there, whatever stops the program."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, "utf8")
-    part.replace(path)
 
 
 def split_sizes(train: int, splits: Sequence[str]) -> dict[str, int]:

@@ -94,9 +94,10 @@ def test_a_topic_that_is_not_there_is_an_error_that_names_those_that_are(tmp_pat
         list(messages.read(bag, TOPIC, []))
 
 
-def test_a_truncated_bag_is_an_error_that_says_so(tmp_path):
-    bag = write_bag(tmp_path / "bag", [(TOPIC, START_NS + i, message(i, person(1))) for i in range(30)])
-    file = next(bag.glob("*.mcap"))
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3], ids=["mcap", "sqlite"])
+def test_a_truncated_bag_is_an_error_that_says_so(tmp_path, storage):
+    bag = write_bag(tmp_path / "bag", [(TOPIC, START_NS + i, message(i, person(1))) for i in range(30)], storage)
+    (file,) = (file for file in bag.iterdir() if file.name != "metadata.yaml")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(SourceError, match=r"broken bag: .*cut short"):
         list(messages.read(bag, TOPIC, []))
