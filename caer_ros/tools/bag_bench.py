@@ -152,16 +152,16 @@ def _refuse_silence(takings: Takings) -> None:
 
 def _evaluate(args: argparse.Namespace, truth: Dataset, out: Path, console: Console) -> BagEvaluation:
     """As `caer evaluate bag BAG --recorded OUT/messages` does."""
-    from caer_ros.offline.commands import evaluate_bag
-    from caer_ros.offline.evaluation import bag_inputs, bag_sets
+    from caer_ros.offline.evaluation import bag_evaluate, bag_inputs, bag_sets, bag_table
 
-    parser = argparse.ArgumentParser()
-    evaluate_bag.add_arguments(parser)
-    words = [str(args.bag), "--recorded", str(out / MESSAGES), "--deadline", repr(args.deadline)]
-    words += ["--output", str(out)] if args.output else []
     (name,) = bag_sets.names([args.bag])
     annotated = bag_inputs.of(args.bag, name, truth, "the ground truth")
-    return evaluate_bag.evaluate(parser.parse_args(words), [annotated], console)
+    settings = bag_evaluate.Settings(("caer", *sys.argv[1:]), output=out if args.output else None)
+    result, joined = bag_evaluate.recorded([annotated], [out / MESSAGES], settings, args.deadline)
+    bag_table.show(result, console)
+    if args.output:
+        console.print(bag_evaluate.finish(result, joined, out), soft_wrap=True, highlight=False)
+    return result
 
 
 # --- What it says --------------------------------------------------------------------------------------------------

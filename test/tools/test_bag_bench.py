@@ -207,7 +207,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.
 def test_torch_is_not_needed(tmp_path: Path) -> None:
     code = (
         "import sys; import caer_ros.tools.bag_bench, caer_ros.tools.bag_truth, caer_ros.tools.bag_metrics;"
-        "import caer_ros.offline.commands.evaluate_bag, caer_ros.offline.evaluation.bag_inputs;"
+        "import caer_ros.offline.evaluation.bag_evaluate, caer_ros.offline.evaluation.bag_inputs;"
         "import caer_ros.offline.evaluation.bag_report.report, caer_ros.offline.bags.published;"
         "import caer_ros.offline.evaluation.as_recorded, caer_ros.offline.evaluation.predict;"
         "sys.exit('torch' in sys.modules)"

@@ -55,25 +55,25 @@ class BagEvaluation:
     model: PredictionHeader
     evaluation: Evaluation
     """The headline: of the offline run, or of the newest answers at ``deadline`` (streaming)."""
-    strict: Evaluation | None
-    """Of the answers to the very frames, by the deadline; a missing one is one that found nobody."""
-    deadline: float | None
-    """Seconds after a frame's stamp at which its answer is taken."""
-    curve: tuple[Point, ...]
-    """Streaming over deadlines."""
-    account: Account | None
-    """What became of each annotated frame."""
     false_persons: FalsePersons | None
     reliability_of_found: Reliability | None
     """Of the scores of the persons who were found at IoU 0.5; for models that give no scores in annotated boxes."""
     tracking: Tracking | None
     stability: Stability | None
-    timing: TimingSummary | None
     left_out: tuple[str, ...]
     """Frames and messages that could not be evaluated, one line each."""
     notes: tuple[str, ...]
     """What a reader of the numbers must know, one sentence each; those of ``evaluation``, ``account`` and ``timing``
     among them."""
+    strict: Evaluation | None = None
+    """Of the answers to the very frames, by the deadline; a missing one is one that found nobody."""
+    deadline: float | None = None
+    """Seconds after a frame's stamp at which its answer is taken."""
+    curve: tuple[Point, ...] = ()
+    """Streaming over deadlines."""
+    account: Account | None = None
+    """What became of each annotated frame."""
+    timing: TimingSummary | None = None
     known_age: Distribution | None = None
     """How old what a listener knew was at each frame's stamp + ``deadline``, by the stamp of the image it was about."""
 
