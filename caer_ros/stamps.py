@@ -1,4 +1,4 @@
-"""The header stamp of a serialized message, read and replaced without deserializing it.
+"""Times of messages in nanoseconds; the header stamp of a serialized one, read and replaced without deserializing it.
 
 Serialized messages are OMG CDR: 4 bytes of encapsulation, then a std_msgs/Header that begins with the stamp.
 """
@@ -6,16 +6,29 @@ Serialized messages are OMG CDR: 4 bytes of encapsulation, then a std_msgs/Heade
 from __future__ import annotations
 
 import struct
+from typing import Protocol
+
+
+class Time(Protocol):
+    """A builtin_interfaces/Time, of rclpy or of rosbags."""
+
+    sec: int
+    nanosec: int
 
 
 class StampError(ValueError):
     """A serialized message is too short to have a header."""
 
 
+def nanoseconds(time: Time) -> int:
+    """A builtin_interfaces/Time in nanoseconds."""
+    return int(time.sec) * 10**9 + int(time.nanosec)
+
+
 def stamp_of(cdr: bytes) -> int:
     """Header stamp in nanoseconds of any serialized message that begins with a std_msgs/Header. Raises StampError."""
-    seconds, nanoseconds = struct.unpack_from(_stamp_format(cdr), cdr, 4)
-    return int(seconds) * 10**9 + int(nanoseconds)
+    sec, nanosec = struct.unpack_from(_stamp_format(cdr), cdr, 4)
+    return int(sec) * 10**9 + int(nanosec)
 
 
 def with_stamp(cdr: bytes, stamp_ns: int) -> bytes:

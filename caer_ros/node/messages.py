@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 NAN = float("nan")
 
 
-def nanoseconds(stamp: object) -> int:
-    """A builtin_interfaces/Time as nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)  # type: ignore[attr-defined]
-
-
 def decode(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """RGB uint8 [H,W,3] of an image message; may share its memory. Raises ImageError."""
     if isinstance(message, CompressedImage):

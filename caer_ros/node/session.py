@@ -20,6 +20,7 @@ from caer_ros.perception.drawing import draw
 from caer_ros.perception.engine import EngineError
 from caer_ros.perception.images import ImageError
 from caer_ros.perception.timeline import Order
+from caer_ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -197,7 +198,7 @@ class Session:
         seconds = {"wait": perf_counter() - arrival.steady}
         pipeline = self._model.pipeline
         header = arrival.message.header
-        stamp_ns = messages.nanoseconds(header.stamp)
+        stamp_ns = nanoseconds(header.stamp)
         with _timed(seconds, "decode"):
             image = messages.decode(arrival.message)
         self._look_at_size(image)

@@ -19,7 +19,7 @@ from caer_ros.sources import (
     note,
     open_source,
 )
-from caer_ros.stamps import StampError, stamp_of
+from caer_ros.stamps import StampError, nanoseconds, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -168,8 +168,7 @@ def _bag_decoder(source: Source, topic: str | None) -> Any:
 
     def decode(data: bytes) -> tuple[int, Any]:
         message: Any = store.deserialize_cdr(data, msgtype)
-        stamp = message.header.stamp
-        return stamp.sec * 10**9 + stamp.nanosec, message
+        return nanoseconds(message.header.stamp), message
 
     return decode
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +42,10 @@ def _at(path: str) -> Callable[[BagEvaluation], float]:
     """Reads an attribute such as "tracking.hota"; NaN where a part of the way is None."""
 
     def read(evaluation: BagEvaluation) -> float:
-        found = reduce(lambda value, name: None if value is None else getattr(value, name), path.split("."), evaluation)
-        return math.nan if found is None else float(found)  # type: ignore[arg-type]
+        found: Any = evaluation
+        for name in path.split("."):
+            found = None if found is None else getattr(found, name)
+        return math.nan if found is None else float(found)
 
     return read
 

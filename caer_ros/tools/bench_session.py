@@ -16,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
 
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray
-from caer_ros.node.messages import nanoseconds
+from caer_ros.stamps import nanoseconds
 from caer_ros.tools.bench_camera import CAMERA_INFO_TOPIC, IMAGE_TOPIC, RATE
 from caer_ros.tools.bench_report import Output, Window
 from caer_ros.tools.machine import Usage

@@ -10,6 +10,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from caer_ros.definitions import typestore
+from caer_ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Recorded:
 def recorded(topic: Topic, message: Any) -> Recorded:
     """A message of the node as it is recorded: at the time it was published, else at its stamp."""
     time = getattr(message, "published", message.header.stamp)
-    return Recorded(topic, time.sec * 10**9 + time.nanosec, serialize_message(message))
+    return Recorded(topic, nanoseconds(time), serialize_message(message))
 
 
 def write(folder: Path, messages: Iterable[Recorded]) -> None:

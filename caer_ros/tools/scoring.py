@@ -161,7 +161,7 @@ def recorded(bag: Path) -> GroundTruth | None:
     from rosbags.rosbag2 import Reader
 
     from caer_ros.msg import PersonEmotionArray
-    from caer_ros.node.messages import nanoseconds
+    from caer_ros.stamps import nanoseconds
 
     images: list[TrueImage] = []
     with Reader(bag) as reader:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from caer_ros.node.messages import nanoseconds
 from caer_ros.perception.person import EmotionStatus, TrackState
+from caer_ros.stamps import nanoseconds
 from caer_ros.tools import scoring
 
 if TYPE_CHECKING:

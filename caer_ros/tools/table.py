@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from caer_ros.node.messages import nanoseconds
 from caer_ros.perception.person import EmotionStatus, TrackState
+from caer_ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from caer_ros.msg import PerceptionStatus, PersonEmotion, PersonEmotionArray

@@ -16,6 +16,7 @@ from caer_ros.node import messages
 from caer_ros.node.events import Event, EventType
 from caer_ros.perception.images import ImageError
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person, TrackState
+from caer_ros.stamps import nanoseconds
 
 LABELS = ("calm", "happy", "sad")
 float32 = st.floats(0, 4096, width=32)
@@ -87,7 +88,7 @@ def test_broken_images_are_image_errors() -> None:
 def test_stamps_are_nanoseconds() -> None:
     header = Header()
     header.stamp.sec, header.stamp.nanosec = 12, 345
-    assert messages.nanoseconds(header.stamp) == 12_000_000_345
+    assert nanoseconds(header.stamp) == 12_000_000_345
 
 
 def test_events_have_the_values_of_the_message() -> None:

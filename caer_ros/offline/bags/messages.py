@@ -20,6 +20,7 @@ from caer_ros.offline import frames
 from caer_ros.offline.bags import raw
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
 from caer_ros.sources import SourceError, bag_errors
+from caer_ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -112,11 +113,6 @@ def persons(bag: Path, topic: str, left_out: list[LeftOut], fields: Iterable[str
 def value(content: Any, field: str, default: Any) -> Any:
     """A field of a message, or a default where its definition has no such field."""
     return getattr(content, field, default)
-
-
-def nanoseconds(time: Any) -> int:
-    """A builtin_interfaces/Time in nanoseconds."""
-    return int(time.sec) * 10**9 + int(time.nanosec)
 
 
 def _require(where: str, content: Any, fields: Iterable[str]) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.offline.bags import messages
-from caer_ros.offline.bags.messages import box_of, nanoseconds, vad_of, value
+from caer_ros.offline.bags.messages import box_of, vad_of, value
 from caer_ros.offline.frames import frame_name
 from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked, stacked
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
 from caer_ros.sources import SourceError
+from caer_ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

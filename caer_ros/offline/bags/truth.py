@@ -17,12 +17,13 @@ from caer_ros import taxonomy
 from caer_ros.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.offline import frames
 from caer_ros.offline.bags import messages, truth_message
-from caer_ros.offline.bags.messages import box_of, nanoseconds, vad_of, value
+from caer_ros.offline.bags.messages import box_of, vad_of, value
 from caer_ros.offline.datasets import own
 from caer_ros.offline.datasets.annotations import Annotation, assemble, finish
 from caer_ros.offline.sample import Dataset, DatasetError, Findings
 from caer_ros.perception.person import BoxKind, ScoreType
 from caer_ros.sources import SourceError
+from caer_ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
