@@ -22,6 +22,7 @@ from caer_ros.offline.evaluation import (
     results,
 )
 from caer_ros.offline.evaluation.as_recorded import Fate
+from caer_ros.offline.evaluation.bag_processes import run_bags
 from caer_ros.offline.evaluation.bag_report import report
 from caer_ros.offline.evaluation.bag_report.pictures import of_bags
 from caer_ros.offline.evaluation.bag_summary import BagEvaluation
@@ -159,7 +160,7 @@ def _run(jobs: Sequence[BagJob], processes: int) -> list[BagRun]:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks = [progress.add_task(job.bag.name, total=len(job.dataset.samples)) for job in jobs]
-        runs = bag_run.run_bags(jobs, processes, lambda job, done: progress.update(tasks[job], completed=done))
+        runs = run_bags(jobs, processes, lambda job, done: progress.update(tasks[job], completed=done))
     for job, run in zip(jobs, runs, strict=True):
         if run.resumed:
             console.print(f"{job.bag.name}: went on after {run.resumed:,} frames", soft_wrap=True, highlight=False)

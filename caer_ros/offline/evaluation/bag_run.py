@@ -8,35 +8,27 @@ that was stopped goes on where it was when it is given the file in which it keep
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections import defaultdict, deque
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
-from queue import Empty
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caer_ros.offline import frames
-from caer_ros.offline.evaluation import identity, predict
-from caer_ros.offline.evaluation.predict import EvaluationError
+from caer_ros.offline.evaluation import predict
+from caer_ros.offline.evaluation.bag_store import Store, origin_of
 from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked, header_of, stacked
 from caer_ros.offline.sample import DatasetError
 from caer_ros.perception.calibration import calibrated
-from caer_ros.perception.person import BoxKind, EmotionStatus, Person, TrackState
+from caer_ros.perception.person import TrackState
 from caer_ros.perception.pipeline import LOW_SCORE_FRACTION, Pipeline, PipelineSettings
-from caer_ros.perception.prediction import Prediction
 from caer_ros.sources import CAMERA_INFO, Bag, SourceError, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
-    from multiprocessing.queues import Queue
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,19 +39,15 @@ if TYPE_CHECKING:
     from caer_ros.perception.bundle import Bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.pipeline import Frame
+    from caer_ros.perception.prediction import Prediction
     from caer_ros.perception.predictor import Predictor
 
     Pixels = NDArray[np.uint8]
     Watch = Callable[[Iterable[Sample]], Iterable[Sample]]
-    Advance = Callable[[int, int], None]
-    """Takes the number of a job and how many of its samples are done."""
 
 RUN = "offline"
 """Prefix of the track ids. A node draws one at random for each run; here the same run gives the same ids."""
-FORMAT = "caer_bag_run"
-FORMAT_VERSION = 1
 _READ_AHEAD = 4
-_LOOK = 0.1  # s between two looks at how far other processes are
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +129,7 @@ def run_bag(
     samples = [sample for sample in samples if _stamp(sample) in recorded.first]
     images: list[ImagePrediction] = []
     header = _header(bundle, f"{bag}: {topic}, offline", follow)
-    with _Store(store, _origin(bundle, topic, settings, header, model.provider, samples, recorded.sha256)) as kept:
+    with Store(store, origin_of(bundle, topic, settings, header, model.provider, samples, recorded.sha256)) as kept:
         source.store = kept
         with closing(_pictures(bag, topic, watch(samples), samples, recorded, kept, left_out)) as pictures:
             for sample, picture in pictures:
@@ -203,7 +191,7 @@ class _Source:
         self.bundle = model.bundle
         self.provider = model.provider
         self._ask = ask
-        self.store = _Store(None, {})
+        self.store = Store(None, {})
         self.sample: Sample
         """Whose image comes next."""
         self.decoding = 0.0
@@ -298,7 +286,7 @@ def _pictures(
     samples: Iterable[Sample],
     wanted: Sequence[Sample],
     recorded: _Recorded,
-    store: _Store,
+    store: Store,
     left_out: list[str],
 ) -> Generator[tuple[Sample, _Picture]]:
     """Each sample with its image, black where the store has it already; those that cannot be decoded are left out."""
@@ -354,249 +342,3 @@ def _ahead(items: Generator[_Picture], count: int) -> Generator[_Picture]:
             for future in waiting:
                 future.cancel()
             pool.submit(items.close).result()  # sqlite is closed by the thread that opened it
-
-
-# --- What the network said, on disk ----------------------------------------------------------------------------------
-
-
-def _origin(
-    bundle: Bundle,
-    topic: str,
-    settings: EngineSettings,
-    header: PredictionHeader,
-    provider: str,
-    samples: Sequence[Sample],
-    images: str,
-) -> dict[str, Any]:
-    """All that determines what the network says of the samples."""
-    annotations = [(sample.stamp, list(sample.size), sample.boxes.tolist()) for sample in samples]
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "images": images,
-        "topic": topic,
-        "annotations": identity.json_sha256(annotations),
-        "model": bundle.name,
-        "model_version": bundle.sha256,
-        "provider": provider,
-        "threads": settings.threads or f"one for each core, of {os.cpu_count()}",
-        "thresholds": {name: header.thresholds[name] for name in ("person", "kept")},
-        "versions": identity.versions(),
-        "cpu": identity.cpu(),
-    }
-
-
-class _Store:
-    """Predictions as the network gave them, one json line an image below a line that says of which run.
-
-    Args:
-        path: the file; None keeps nothing.
-        origin: the first line.
-
-    Raises:
-        EvaluationError: the file is of another origin, or damaged.
-    """
-
-    def __init__(self, path: Path | None, origin: dict[str, Any]) -> None:
-        self._lines: dict[int, bytes] = {}
-        if path is None:
-            self._file = None
-            return
-        # A line that was not finished, which is the last one, is as if it had never been begun.
-        content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
-        if whole:
-            _require(path, whole[0], origin)
-        for number, line in enumerate(whole[1:], start=2):
-            self._lines[int(_parsed(path, number, line)["stamp"])] = line
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("r+b" if whole else "wb")
-        self._file.truncate(sum(map(len, whole)))
-        self._file.seek(0, os.SEEK_END)
-        if not whole:
-            self._write(origin)
-
-    def __enter__(self) -> _Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def __len__(self) -> int:
-        """Images that it held from the start."""
-        return len(self._lines)
-
-    def __contains__(self, stamp: int) -> bool:
-        return stamp in self._lines
-
-    @property
-    def stamps(self) -> set[int]:
-        """Of these images."""
-        return set(self._lines)
-
-    def add(self, stamp: int, prediction: Prediction, pooled: Array | None) -> None:
-        """Appends an image; what is written is on disk if this process is killed."""
-        if self._file is not None:
-            # Floats of 64 bits are written with all their digits, and so those of 32 bits come back exactly.
-            self._write(
-                {
-                    "stamp": stamp,
-                    "persons": [_person_fields(person) for person in prediction.persons],
-                    "saturated": prediction.saturated,
-                    "seconds": prediction.seconds,
-                    "pooled": None if pooled is None else pooled.tolist(),
-                }
-            )
-
-    def answer(self, stamp: int, labels: int) -> tuple[Prediction, Array | None]:
-        """What ``add`` was given, as far as the pipeline and the table look at it."""
-        fields = json.loads(self._lines[stamp])
-        persons = [_person(one) for one in fields["persons"]]
-        pooled = fields["pooled"]
-        return (
-            Prediction(persons, fields["saturated"], fields["seconds"]),
-            None if pooled is None else np.array(pooled, np.float32).reshape(-1, labels),
-        )
-
-    def _write(self, fields: dict[str, Any]) -> None:
-        assert self._file is not None
-        self._file.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-
-
-def _require(path: Path, line: bytes, origin: dict[str, Any]) -> None:
-    there = _parsed(path, 1, line)
-    others = [
-        f"{name} {there.get(name)} instead of {value}"
-        for name, value in json.loads(json.dumps(origin)).items()
-        if there.get(name) != value
-    ]
-    if others:
-        raise EvaluationError(
-            f"{path}: holds what was said in another run: {'; '.join(others)}; remove it, or name another file"
-        )
-
-
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(line)
-    except ValueError as error:  # of JSON or of UTF-8
-        raise EvaluationError(f"{path}:{number}: not JSON ({error}); remove the file to start anew") from error
-    if not isinstance(fields, dict) or (number > 1 and "stamp" not in fields):
-        raise EvaluationError(f"{path}:{number}: not written by this program; remove the file, or name another one")
-    return fields
-
-
-def _person_fields(person: Person) -> dict[str, Any]:
-    return {
-        "box": person.box.tolist(),
-        "confidence": person.confidence,
-        "kind": int(person.box_kind),
-        "scores": person.scores.tolist(),
-        "status": int(person.status),
-        "vad": None if person.vad is None else person.vad.tolist(),
-    }
-
-
-def _person(fields: dict[str, Any]) -> Person:
-    vad = fields["vad"]
-    return Person(
-        box=np.array(fields["box"], np.float32),
-        confidence=fields["confidence"],
-        box_kind=BoxKind(fields["kind"]),
-        scores=np.array(fields["scores"], np.float32),
-        status=EmotionStatus(fields["status"]),
-        vad=None if vad is None else np.array(vad, np.float32),
-    )
-
-
-# --- Several bags ----------------------------------------------------------------------------------------------------
-
-
-def _ignore(job: int, done: int) -> None:
-    """Shows no progress."""
-
-
-def run_bags(jobs: Sequence[BagJob], processes: int = 1, advance: Advance = _ignore) -> list[BagRun]:
-    """Runs several bags, each as ``run_bag`` alone would; with several processes only sooner.
-
-    Args:
-        jobs: their stores must be different files.
-        processes: how many bags run at the same time, each with the threads that its settings name.
-        advance: called in this process, to show progress; a job that is done has done all samples of its dataset.
-
-    Raises:
-        EvaluationError: a process was killed; or as ``run_bag``. The other jobs are stopped.
-    """
-    if processes == 1 or len(jobs) == 1:
-        return [_run(number, job, advance) for number, job in enumerate(jobs)]
-    context = get_context("spawn")  # a fork of a process in which threads run may hang
-    news, stop = context.Queue(), context.Event()
-    with ProcessPoolExecutor(min(processes, len(jobs)), context, _share, (news, stop)) as pool:
-        futures = [pool.submit(_run_there, number, job) for number, job in enumerate(jobs)]
-        try:
-            _follow(futures, jobs, news, advance)
-        finally:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() for future in futures]
-
-
-def _follow(futures: Sequence[Future[BagRun]], jobs: Sequence[BagJob], news: Queue[Any], advance: Advance) -> None:
-    """Until all are done, or one has failed: then its error is raised."""
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, _LOOK, FIRST_COMPLETED)
-        while True:
-            try:
-                number, count = news.get_nowait()
-            except Empty:
-                break
-            if futures[number] in pending:
-                advance(number, count)
-        for number, future in enumerate(futures):
-            if future in done:
-                try:
-                    future.result()
-                except BrokenProcessPool as error:
-                    raise EvaluationError(
-                        f"a process that evaluated bags, such as {jobs[number].bag}, was killed: was there enough "
-                        "memory? Run again with fewer processes; what is in the stores is not computed again"
-                    ) from error
-                advance(number, len(jobs[number].dataset.samples))
-
-
-class _Stopped(Exception):
-    """Another job failed."""
-
-
-_shared: list[Any] = []
-"""In a process of ``run_bags``: the queue of its news and the event that stops it."""
-
-
-def _share(*shared: Any) -> None:
-    _shared[:] = shared
-    shared[0].cancel_join_thread()  # who is stopped does not wait for its news to be read
-
-
-def _run_there(number: int, job: BagJob) -> BagRun:
-    news, stop = _shared
-
-    def advance(number: int, done: int) -> None:
-        if stop.is_set():
-            raise _Stopped
-        news.put((number, done))
-
-    return _run(number, job, advance)
-
-
-def _run(number: int, job: BagJob, advance: Advance) -> BagRun:
-    def watch(samples: Iterable[Sample]) -> Iterator[Sample]:
-        for done, sample in enumerate(samples):
-            advance(number, done)
-            yield sample
-
-    run = run_bag(job.bundle, job.bag, job.dataset, job.topic, job.settings, job.pipeline, job.store, watch)
-    advance(number, len(job.dataset.samples))
-    return run

@@ -307,12 +307,12 @@ def test_messages_without_a_stamp_are_counted(made, tmp_path, capsys):
 def test_what_cannot_be_measured_is_said_before_anything_is_predicted(
     made, student_bundle, tmp_path, capsys, monkeypatch
 ):
-    from caer_ros.offline.evaluation import bag_run
+    from caer_ros.offline.evaluation import bag_evaluate
 
     def reached(*_):
         raise AssertionError("a bag was run")
 
-    monkeypatch.setattr(bag_run, "run_bags", reached)
+    monkeypatch.setattr(bag_evaluate, "run_bags", reached)
     heads = changed(made, tmp_path / "heads.json", lambda content: content["info"].update(box_kind="head"))
     assert evaluate(made.bag, "--truth", heads, "--model", student_bundle) == 1
     assert "annotated are head boxes, predicted body boxes" in capsys.readouterr().err

@@ -15,7 +15,8 @@ from rosbags.rosbag2 import StoragePlugin
 
 from caer_ros.offline import frames
 from caer_ros.offline.evaluation import bag_run, predict
-from caer_ros.offline.evaluation.bag_run import BagJob, run_bag, run_bags
+from caer_ros.offline.evaluation.bag_processes import run_bags
+from caer_ros.offline.evaluation.bag_run import BagJob, run_bag
 from caer_ros.offline.evaluation.predict import EvaluationError
 from caer_ros.offline.export import demo_pictures
 from caer_ros.offline.metrics.joined import join
