@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from caer_ros.offline.export import inputs_of
-from caer_ros.offline.single_shot import SingleShotGraph
+from caer_ros.offline.graphs.student import StudentGraph
 from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, build, plain_card, save
 from caer_ros.offline.training.config import ModelConfig
 from caer_ros.perception.person import BoxKind
@@ -50,7 +50,7 @@ def network(model: ModelConfig, task: str = "student", resize: Resize | None = N
     if task == "student":
         resize = resize or rule()
         inputs = torch.from_numpy(np.stack(inputs_of(resize, pictures(8, seed=1))))
-        graph = SingleShotGraph(result, resize, 10, multi_label=True).train()
+        graph = StudentGraph(result, resize, 10, multi_label=True).train()
         with torch.no_grad():
             for _ in range(12):
                 graph(inputs)

@@ -21,7 +21,8 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from caer_ros import __version__
-from caer_ros.offline import export, single_shot
+from caer_ros.offline import export
+from caer_ros.offline.graphs.student import StudentGraph
 from caer_ros.offline.models.student import Student, StudentConfig
 from caer_ros.offline.models.two_branch import TwoBranch
 from caer_ros.perception import bundle as bundles
@@ -67,7 +68,7 @@ def write_student(folder: Path, backbone: str, size: int, max_persons: int) -> N
     nn.init.zeros_(weight)
     nn.init.constant_(bias, BOX)
     rule = Resize("stretch", (size, size))
-    model = export.to_onnx(single_shot.SingleShotGraph(student, rule, max_persons, multi_label=True).eval())
+    model = export.to_onnx(StudentGraph(student, rule, max_persons, multi_label=True).eval())
     content = model.SerializeToString()
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(content)

@@ -1,4 +1,4 @@
-"""What a student's bundle says about itself: ``model.yaml`` for programs, a README for people."""
+"""What a bundle says about itself: ``model.yaml`` for programs, a README for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from caer_ros import __version__
 
 if TYPE_CHECKING:
     from caer_ros.offline.parity import Parity
+    from caer_ros.offline.single_shot import SingleShotGraph
     from caer_ros.offline.training.checkpoint import CheckpointCard
+    from caer_ros.perception.resizing import Resize
 
 WEIGHTS = {
     "float32": "float32",
@@ -32,7 +34,8 @@ class ExportSettings:
     version: str = "1.0.0"
     weights: str = "float16"
     """One of ``WEIGHTS``: "float16" halves the file and computes in float32 all the same."""
-    max_persons: int = 100
+    max_persons: int | None = None
+    """K; None takes what suits the network."""
     person: float = 0.3
     """Lowest detection score of a person."""
     uncertain: float = 0.4
@@ -43,9 +46,13 @@ class ExportSettings:
     """None: unknown."""
     note: str = ""
     """Put at the top of the card, in Markdown."""
+    published: tuple[dict[str, Any], ...] = ()
+    """Scores that others published for these weights, not measured here: name, value and protocol."""
 
 
-def manifest(card: CheckpointCard, settings: ExportSettings, name: str, content: bytes) -> dict[str, Any]:
+def manifest(
+    card: CheckpointCard, graph: SingleShotGraph, settings: ExportSettings, name: str, content: bytes
+) -> dict[str, Any]:
     """The fields of ``model.yaml`` for the ONNX file ``content``."""
     return {
         "name": name,
@@ -56,25 +63,29 @@ def manifest(card: CheckpointCard, settings: ExportSettings, name: str, content:
         "predictable": list(card.known),
         "score_type": "sigmoid" if card.multi_label else "softmax",
         "box_kind": card.box_kind.name.lower(),
-        "max_persons": settings.max_persons,
-        "person_score": "logit",
-        "pooling": "box_mean",
-        "resize": {
-            "mode": card.resize.mode,
-            "size": list(card.resize.size),
-            "interpolation": card.resize.interpolation,
-        },
+        "max_persons": graph.max_persons,
+        "person_score": graph.person_score,
+        "pooling": graph.pooling,
+        "resize": _resize(graph.resize),
         "thresholds": {"person": settings.person, "uncertain": settings.uncertain},
         "provenance": {
             "data": card.data,
             "recipe": card.recipe,
             "commit": card.commit or "unknown",
-            "metrics": _metrics(card),
+            "metrics": [*_metrics(card), *settings.published],
         },
         "licence": settings.licence,
         "commercial_use": "unknown" if settings.commercial_use is None else settings.commercial_use,
         "files": {"model": {"path": "model.onnx", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
     }
+
+
+def _resize(rule: Resize) -> dict[str, Any]:
+    if rule.mode == "short_side":
+        sizes: dict[str, Any] = {"short": rule.short, "max": rule.longest, "multiple": rule.multiple}
+    else:
+        sizes = {"size": list(rule.size)}
+    return {"mode": rule.mode, **sizes, "interpolation": rule.interpolation}
 
 
 def _metrics(card: CheckpointCard) -> list[dict[str, Any]]:
@@ -93,14 +104,14 @@ def as_yaml(fields: dict[str, Any], settings: ExportSettings) -> str:
 
 _README = """# {name}: persons and their apparent emotions in one pass
 
-{note}A single-shot student of caer_ros, version {version}: one run of one network finds every person of an image and
-gives a score for each emotion, at a cost that does not grow with the persons. Written by `caer export`; `model.yaml`
+{note}{kind}, version {version}: one run of one network finds every person of an image and
+gives a score for each emotion, at a cost that does not grow with the persons. Written by caer_ros; `model.yaml`
 holds the same facts for programs.
 
 | | |
 |---|---|
-| network | {backbone}, {parameters:.2f} million parameters |
-| input | {height}×{width} pixels, {mode} |
+| network | {network}, {parameters:.2f} million parameters |
+| input | {input} |
 | boxes | {box_kind}, at most {max_persons}, from a detection score of {person:g} on |
 | labels | {label_set}: {labels} |
 | scores | {scores} |
@@ -118,7 +129,7 @@ holds the same facts for programs.
 
 ## Is it still the network that was trained?
 
-ONNX Runtime against PyTorch, on the pictures that `caer export` was given, largest absolute differences:
+ONNX Runtime against PyTorch, on the pictures that it was checked with, largest absolute differences:
 
 - the graph in float32: {exact}
 - with the weights as stored: {stored}
@@ -135,9 +146,9 @@ _COMMERCIAL = {
 
 def readme(
     card: CheckpointCard,
+    graph: SingleShotGraph,
     fields: dict[str, Any],
     settings: ExportSettings,
-    parameters: int,
     exact: Parity,
     stored: Parity,
 ) -> str:
@@ -146,20 +157,17 @@ def readme(
     table = "\n".join(["| metric | value | protocol |", "|---|---|---|", *rows])
     untaught = ", ".join(label for label in card.labels if label not in card.known)
     commercial, commercial_note = _COMMERCIAL[settings.commercial_use]
-    height, width = card.resize.size
+    kind, network = _network(card)
     return _README.format(
         name=fields["name"],
         note=f"{settings.note.strip()}\n\n" if settings.note else "",
+        kind=kind,
         version=settings.version,
-        backbone=card.config["model"]["backbone"],
-        parameters=parameters / 1e6,
-        height=height,
-        width=width,
-        mode={"stretch": "whatever the aspect", "letterbox": "aspect kept, black below or to the right"}[
-            card.resize.mode
-        ],
+        network=network,
+        parameters=sum(parameter.numel() for parameter in graph.parameters()) / 1e6,
+        input=_input(graph.resize),
         box_kind=card.box_kind.name.lower(),
-        max_persons=settings.max_persons,
+        max_persons=graph.max_persons,
         person=settings.person,
         label_set=card.label_set,
         labels=", ".join(card.known) + (f"; not taught, so never predicted: {untaught}" if untaught else ""),
@@ -168,7 +176,7 @@ def readme(
         size=fields["files"]["model"]["size"] / 1e6,
         data=card.data,
         recipe=card.recipe,
-        epoch=card.epoch,
+        epoch=card.epoch or "unknown",
         trained_by=card.version,
         commit=card.commit or "unknown",
         licence=settings.licence,
@@ -178,3 +186,23 @@ def readme(
         exact=exact,
         stored=stored,
     )
+
+
+def _network(card: CheckpointCard) -> tuple[str, str]:
+    """What it is, and what it is built of."""
+    if card.task == "benet":
+        return "BENet (Cladière et al., ACIVS 2023)", f"HRNet of width {card.config['benet']['width']} with attention"
+    if card.task == "dsct":
+        return "DSCT (Li et al., ACM MM 2024)", f"Deformable DETR on {card.config['dsct']['backbone']}"
+    return "A single-shot student of caer_ros", card.config["model"]["backbone"]
+
+
+def _input(rule: Resize) -> str:
+    if rule.mode == "short_side":
+        return (
+            f"shorter side {rule.short} pixels, longer at most {rule.longest}, both to multiples of {rule.multiple}, "
+            "aspect kept"
+        )
+    height, width = rule.size
+    how = {"stretch": "whatever the aspect", "letterbox": "aspect kept, black below or to the right"}[rule.mode]
+    return f"{height}×{width} pixels, {how}"

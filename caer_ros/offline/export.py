@@ -1,4 +1,4 @@
-"""From a student's checkpoint to a bundle that the node loads by name: the single-shot graph as ONNX, and its card."""
+"""From a checkpoint to a bundle that the node loads by name: the single-shot graph as ONNX, and its card."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def export(
     pictures: Sequence[Image] | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Writes the bundle of a student: ``model.onnx``, ``model.yaml`` and ``README.md``, complete or not at all.
+    """Writes a bundle, complete or not at all: ``model.onnx``, ``model.yaml`` and ``README.md``.
 
     Before the folder appears, the graph has answered as PyTorch does, and the bundle was read, loaded and run as the
     node does it.
 
     Args:
-        checkpoint: of a student with a detection head.
+        checkpoint: of a student with a detection head, a BENet or a DSCT.
         output: the folder; its name is the bundle's.
         settings: what the checkpoint does not know.
         calibration: images of any sizes, RGB uint8 [H,W,3], that tell the ranges of activations; for int8 only.
@@ -82,30 +82,31 @@ def export(
     graph, card = load_graph(checkpoint, settings.max_persons)
     if not graph.max_persons:
         raise ExportError(
-            f"{checkpoint}: a student without a detection head finds no persons; train it with model.detection: true"
+            f"{checkpoint}: a network without a detection head finds no persons; train it with detection: true"
         )
     pictures = demo_pictures() if pictures is None else pictures
-    inputs = inputs_of(card.resize, pictures)
+    inputs = inputs_of(graph.resize, pictures)
     model = to_onnx(graph)
-    exact = parity(graph, model, inputs, settings.person)
+    lowest = 0 if graph.pooling == "query" else settings.person  # queries keep their slots, peaks may change theirs
+    exact = parity(graph, model, inputs, lowest)
     if not exact.holds:
         raise ExportError(f"{checkpoint}: ONNX Runtime and PyTorch differ: {exact}; nothing was written")
     if settings.weights == "float16":
         model = quantisation.halve(model)
     elif settings.weights == "int8":
-        model = quantisation.quantise(model, quantisation.batched(inputs_of(card.resize, calibration)))
+        size = 8 if graph.fixed else 1  # a batch holds images of one size
+        model = quantisation.quantise(model, quantisation.batched(inputs_of(graph.resize, calibration), size))
         _strip(model)
-    stored = parity(graph, model, inputs, settings.person)
+    stored = parity(graph, model, inputs, lowest)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
         made = Path(folder) / "bundle"
         made.mkdir()
         content = model.SerializeToString(deterministic=True)
         (made / "model.onnx").write_bytes(content)
-        parameters = sum(parameter.numel() for parameter in graph.parameters())
-        fields = manifest(card, settings, settings.name or output.name, content)
+        fields = manifest(card, graph, settings, settings.name or output.name, content)
         (made / bundles.MANIFEST).write_text(as_yaml(fields, settings), "utf-8")
-        (made / "README.md").write_text(readme(card, fields, settings, parameters, exact, stored), "utf-8")
+        (made / "README.md").write_text(readme(card, graph, fields, settings, exact, stored), "utf-8")
         bundle = bundles.read(made)
         predictor.load(bundle, EngineSettings(device="cpu"))(pictures[:1])
         if output.exists():
@@ -120,16 +121,22 @@ def _is_replaceable(folder: Path) -> bool:
 
 
 def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:
-    """The graph as an ONNX model: float32, batch dynamic, without traces of the machine that made it."""
-    example = torch.zeros(2, *graph.size, 3, dtype=torch.uint8, device=graph.mean.device)
+    """The graph as an ONNX model: float32, without traces of the machine that made it.
+
+    The batch is dynamic; so are height and width where the resize rule keeps the aspect.
+    """
+    example = torch.zeros(2, *graph.typical, 3, dtype=torch.uint8, device=graph.mean.device)
+    dynamic: dict[int, Any] = {0: torch.export.Dim("B")}
+    if not graph.fixed:
+        dynamic |= {axis: graph.multiple * torch.export.Dim(name) for axis, name in ((1, "h"), (2, "w"))}
     program = torch.onnx.export(
         graph.eval(),
         (example,),
         dynamo=True,
         opset_version=OPSET,
         input_names=[INPUT],
-        output_names=list(SingleShotOutput._fields),
-        dynamic_shapes={"images": {0: torch.export.Dim("B")}},
+        output_names=[name for name in SingleShotOutput._fields if name != "emotion_maps" or graph.pooling != "query"],
+        dynamic_shapes={"images": dynamic},
         optimize=True,
         verbose=False,
     )

@@ -16,7 +16,8 @@ from caer_ros.cli import main
 from caer_ros.offline import export, quantisation, single_shot
 from caer_ros.offline.bundle_card import ExportSettings
 from caer_ros.offline.codecs import pooling_numpy
-from caer_ros.offline.single_shot import ExportError, SingleShotGraph
+from caer_ros.offline.graphs.student import StudentGraph
+from caer_ros.offline.single_shot import ExportError
 from caer_ros.offline.training.config import ModelConfig
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor
@@ -34,7 +35,7 @@ def exported(student_checkpoint, student_bundle):
     def get(backbone=BACKBONE):
         if backbone not in made:
             student = network(ModelConfig(backbone, None, head_width=8, head_blocks=1))
-            graph = SingleShotGraph(student, rule(), 8, multi_label=True).eval()
+            graph = StudentGraph(student, rule(), 8, multi_label=True).eval()
             made[backbone] = graph, export.to_onnx(graph)
         return made[backbone]
 
@@ -81,7 +82,7 @@ def test_the_numpy_codec_reads_what_the_graph_reads(exported, inputs, backbone):
     for image in inputs:
         outputs = run(model, image[None])
         height, width = SIZE
-        boxes = outputs["boxes"][0] * np.array([width, height, width, height], np.float32) / graph.student.stride
+        boxes = outputs["boxes"][0] * np.array([width, height, width, height], np.float32) / graph.stride
         logits = pooling_numpy.pool(outputs["emotion_maps"][0], boxes)
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), outputs["emotion_scores"][0], atol=1e-5)
 
@@ -124,8 +125,8 @@ def test_the_graph_is_old_enough_for_a_robot_and_has_no_traces(exported):
 def test_a_softmax_for_a_single_label():
     student = network(ModelConfig(BACKBONE, None, head_width=8, head_blocks=1))
     images = np.stack(export.inputs_of(rule(), pictures(2)))
-    single = single_shot.run(SingleShotGraph(student, rule(), 4, multi_label=False), images)
-    several = single_shot.run(SingleShotGraph(student, rule(), 4, multi_label=True), images)
+    single = single_shot.run(StudentGraph(student, rule(), 4, multi_label=False), images)
+    several = single_shot.run(StudentGraph(student, rule(), 4, multi_label=True), images)
     torch.testing.assert_close(single.emotion_scores.sum(-1), torch.ones(2, 4))
     odds = several.emotion_scores.logit()
     torch.testing.assert_close(single.emotion_scores, odds.softmax(-1), atol=1e-4, rtol=0)
@@ -143,7 +144,7 @@ def test_a_softmax_for_a_single_label():
 def test_what_cannot_be_a_graph(resize, persons, says):
     student = network(ModelConfig(BACKBONE, None, head_width=8, head_blocks=1))
     with pytest.raises(ExportError, match=says):
-        SingleShotGraph(student, resize, persons, multi_label=True)
+        StudentGraph(student, resize, persons, multi_label=True)
 
 
 # --- Smaller weights -----------------------------------------------------------------------------------------------

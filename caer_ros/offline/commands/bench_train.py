@@ -177,13 +177,13 @@ def loading(dataset: Dataset, settings: TrainConfig, steps: int) -> Iterator[Bat
     from dataclasses import replace
     from math import ceil
 
-    from caer_ros.offline.training.data import Examples, TrainOrder, loader
+    from caer_ros.offline.training.data import Examples, TrainOrder, collate, loader
 
     wanted = settings.data.batch * (1 + WARM_UP + steps + 2 * settings.data.workers)
     repeated = replace(dataset, samples=dataset.samples * ceil(wanted / max(1, len(dataset.samples))))
     examples = Examples(repeated, settings.data, settings.trainer.seed)
     order = TrainOrder(len(examples), settings.data.batch, settings.trainer.seed)
-    return iter(loader(examples, order, settings.data.workers))
+    return iter(loader(examples, collate, order, settings.data.workers))
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from caer_ros.offline.models.configs import BenetConfig, DsctConfig
 from caer_ros.offline.models.student import Student, StudentConfig
 from caer_ros.offline.models.teacher import Classifier, Detector
 from caer_ros.offline.training.config import ModelConfig
@@ -31,7 +32,7 @@ class CheckpointCard:
     """What is known about a trained network beside its weights."""
 
     task: str
-    """"student", "classifier" or "detector"."""
+    """"student", "classifier", "detector", "benet" or "dsct"."""
     config: dict[str, Any]
     """The whole ``TrainConfig`` as plain data."""
     labels: tuple[str, ...]
@@ -61,10 +62,20 @@ class CheckpointCard:
         return tuple(label in self.known for label in self.labels)
 
 
-def build(
-    task: str, model: ModelConfig, labels: int, weights: str | Path | None = None
-) -> Student | Classifier | Detector:
-    """An untrained network; ``weights`` of its backbone as in ``Backbone``."""
+Architecture = ModelConfig | BenetConfig | DsctConfig
+"""What a network is built of: a ``BenetConfig`` or ``DsctConfig`` for the task of that name, else a ``ModelConfig``."""
+
+
+def build(task: str, model: Architecture, labels: int, weights: str | Path | None = None) -> nn.Module:
+    """An untrained network; ``weights`` of its backbone as in ``Backbone``, for students, classifiers and detectors."""
+    if isinstance(model, BenetConfig):
+        from caer_ros.offline.models.benet import Benet
+
+        return Benet(model, labels)
+    if isinstance(model, DsctConfig):
+        from caer_ros.offline.models.dsct import Dsct  # it imports transformers, which takes seconds
+
+        return Dsct(model, labels)
     heads = {"head_width": model.head_width, "head_blocks": model.head_blocks}
     if task == "classifier":
         return Classifier(model.backbone, labels, weights)
@@ -73,7 +84,16 @@ def build(
     return Student(StudentConfig(labels, model.backbone, detection=model.detection, **heads), weights)
 
 
-def load_network(path: str | Path) -> tuple[Student | Classifier | Detector, CheckpointCard]:
+def architecture(card: CheckpointCard) -> Architecture:
+    """What the network of a checkpoint is built of."""
+    if card.task == "benet":
+        return BenetConfig(**card.config["benet"])
+    if card.task == "dsct":
+        return DsctConfig(**card.config["dsct"])
+    return ModelConfig(**card.config["model"])
+
+
+def load_network(path: str | Path) -> tuple[nn.Module, CheckpointCard]:
     """A trained network in eval mode on the CPU, and its card.
 
     Raises:
@@ -81,7 +101,10 @@ def load_network(path: str | Path) -> tuple[Student | Classifier | Detector, Che
     """
     content = load(path)
     card = card_of(content, path)
-    network = build(card.task, ModelConfig(**card.config["model"]), len(card.labels))
+    try:
+        network = build(card.task, architecture(card), len(card.labels))
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: its card is broken at {error}") from error
     load_entries(network, content["state_dict"], path)
     return network.eval(), card
 
@@ -114,14 +137,14 @@ def card_of(content: dict[str, Any], path: str | Path) -> CheckpointCard:
         raise CheckpointError(f"{path}: format {version}, but this version of caer_ros reads {FORMAT}")
     try:
         plain.setdefault("known", plain["labels"])  # older cards do not say it
-        resize = plain.pop("resize")
+        resize = plain["resize"] | {"size": tuple(plain["resize"]["size"])}
         return CheckpointCard(
             **plain
             | {
                 "labels": tuple(plain["labels"]),
                 "known": tuple(plain["known"]),
                 "box_kind": BoxKind[plain["box_kind"].upper()],
-                "resize": Resize(resize["mode"], tuple(resize["size"]), interpolation=resize["interpolation"]),
+                "resize": Resize(**resize),
             }
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -131,13 +154,12 @@ def card_of(content: dict[str, Any], path: str | Path) -> CheckpointCard:
 def plain_card(card: CheckpointCard) -> dict[str, Any]:
     """The card as plain data, as it stands in a checkpoint under "caer"."""
     plain = {field.name: getattr(card, field.name) for field in fields(card)}
-    resize = asdict(card.resize)
     return plain | {
         "format": FORMAT,
         "labels": list(card.labels),
         "known": list(card.known),
         "box_kind": card.box_kind.name.lower(),
-        "resize": {"mode": resize["mode"], "size": list(resize["size"]), "interpolation": resize["interpolation"]},
+        "resize": asdict(card.resize) | {"size": list(card.resize.size)},
     }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caer_ros import share
+from caer_ros.offline.models.configs import BenetConfig, DsctConfig
+from caer_ros.offline.training.recipes import BenetRecipe, DsctRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,8 +108,10 @@ class OptimiserConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     """Decoupled from the gradient (AdamW), which at 0 is Adam."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """cosine: down to 0 at the last step."""
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    """cosine: down to 0 at the last step. step: to a tenth at drop_epoch."""
+    drop_epoch: int = 40
+    """Epochs before the learning rate drops, where schedule is step (DSCT: 40)."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate rises linearly from 0."""
     clip: float = 0.0
@@ -145,10 +149,19 @@ class TrainConfig:
     output: str
     """The run's folder. A run that is there is continued if its configuration is the same."""
     data: DataConfig
-    task: Literal["student", "classifier", "detector"] = "student"
-    """student: emotions of persons, and where they are. classifier: a FER or VEA teacher. detector: an OD teacher."""
+    task: Literal["student", "classifier", "detector", "benet", "dsct"] = "student"
+    """student: emotions of persons, and where they are. classifier: a FER or VEA teacher. detector: an OD teacher.
+    benet, dsct: those systems."""
     model: ModelConfig = field(default_factory=ModelConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    benet: BenetConfig | None = None
+    """The network of task benet, in place of model."""
+    benet_recipe: BenetRecipe | None = None
+    """How it learns, in place of recipe."""
+    dsct: DsctConfig | None = None
+    """The network of task dsct, in place of model."""
+    dsct_recipe: DsctRecipe | None = None
+    """How it learns, in place of recipe."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
@@ -158,6 +171,12 @@ class TrainConfig:
         Raises:
             ConfigError: names the field.
         """
+        for task, sections in _SECTIONS.items():
+            for name, section in sections.items():
+                if task == self.task and getattr(self, name) is None:
+                    object.__setattr__(self, name, section())
+                elif task != self.task and getattr(self, name) is not None:
+                    raise ConfigError(f"{name}: given, but task is {self.task}; set task to {task}, or leave it out")
         for name, value, lowest in (
             ("data.batch", self.data.batch, 1),
             ("data.workers", self.data.workers, 0),
@@ -171,6 +190,7 @@ class TrainConfig:
             ("trainer.threads", self.trainer.threads, 0),
             ("optimiser.warmup_epochs", self.optimiser.warmup_epochs, 0),
             ("optimiser.clip", self.optimiser.clip, 0),
+            ("optimiser.drop_epoch", self.optimiser.drop_epoch, 1),
         ):
             if not value >= lowest:  # NaN is not, either
                 raise ConfigError(f"{name}: {value}, expected {lowest} or more")
@@ -189,6 +209,18 @@ class TrainConfig:
             raise ConfigError(f"recipe.name: ka amalgamates into a student, but task is {self.task}")
         if name == "ka" and self.recipe.channels % teachers:
             raise ConfigError(f"recipe.channels: {self.recipe.channels} is no multiple of {teachers} teachers")
+
+    @property
+    def network(self) -> ModelConfig | BenetConfig | DsctConfig:
+        """What the task's network is built of."""
+        return self.benet or self.dsct or self.model
+
+
+_SECTIONS: dict[str, dict[str, type[Any]]] = {
+    "benet": {"benet": BenetConfig, "benet_recipe": BenetRecipe},
+    "dsct": {"dsct": DsctConfig, "dsct_recipe": DsctRecipe},
+}
+"""Sections of one task alone."""
 
 
 def find(name: str) -> Path:
@@ -269,7 +301,7 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     Where it runs may change; so may the number of epochs, if the learning rate does not depend on it.
     """
     may_change = dict(_MAY_CHANGE)
-    if new.optimiser.schedule == "constant":
+    if new.optimiser.schedule != "cosine":
         may_change["trainer"] = (*may_change["trainer"], "epochs")
     before, after = _flat(to_dict(replace(old, output=new.output))), _flat(to_dict(new))
     exempt = {f"{group}.{name}" for group, names in may_change.items() for name in names}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ from caer_ros.offline.training.config import ConfigError
 from caer_ros.perception.resizing import Resize, place, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -171,16 +171,22 @@ class Examples(data.Dataset[Example]):
         return item.sample.boxes * scale, item.sample.ignore * scale
 
     def _read(self, item: Item) -> NDArray[np.uint8]:
-        pixels = images.read(item.sample.path)
-        if pixels.shape[:2] != item.sample.size:
-            raise DatasetError(
-                f"{item.sample.path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but {item.sample.size[1]} x "
-                f"{item.sample.size[0]} when the set was loaded; was it replaced?"
-            )
+        pixels = read(item.sample)
         if item.person is not None:
             left, top, right, bottom = item.sample.boxes[item.person].tolist()
             pixels = pixels[int(top) : max(int(top) + 1, round(bottom)), int(left) : max(int(left) + 1, round(right))]
         return place(pixels, plan(self._rule, *pixels.shape[:2]))
+
+
+def read(sample: Sample) -> NDArray[np.uint8]:
+    """A sample's image [H,W,3] RGB. Raises DatasetError where it cannot be read, or is of another size by now."""
+    pixels = images.read(sample.path)
+    if pixels.shape[:2] != sample.size:
+        raise DatasetError(
+            f"{sample.path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but {sample.size[1]} x {sample.size[0]} "
+            "when the set was loaded; was it replaced?"
+        )
+    return pixels
 
 
 def mixed(*values: int) -> int:
@@ -260,11 +266,15 @@ class ValidationOrder(data.Sampler[list[Key]]):
 
 
 def loader(
-    examples: Examples, order: data.Sampler[list[Key]], workers: int, pin_memory: bool = False
-) -> data.DataLoader[Batch]:
+    examples: data.Dataset[Any],
+    collate: Callable[[Any], Any],
+    order: data.Sampler[list[Key]],
+    workers: int,
+    pin_memory: bool = False,
+) -> data.DataLoader[Any]:
     """Batches in that order. Worker processes, at most one for each core, stay from epoch to epoch."""
     return data.DataLoader(
-        examples,  # type: ignore[arg-type]  # collate makes batches of them
+        examples,
         batch_sampler=order,
         num_workers=min(workers, os.cpu_count() or 1),
         collate_fn=collate,

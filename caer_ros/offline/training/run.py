@@ -28,9 +28,10 @@ from caer_ros.offline.sample import DatasetError
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training import config as configuration
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.data import Batch, Examples, TrainOrder, ValidationOrder, loader, mixed, resize_rule
+from caer_ros.offline.training.data import TrainOrder, ValidationOrder, loader, mixed
 from caer_ros.offline.training.folder import Folder, Row, commit
 from caer_ros.offline.training.measures import Means, Outcomes
+from caer_ros.offline.training.systems import system
 from caer_ros.offline.training.tasks import Loss, build
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def learning_rate(config: OptimiserConfig, step: int, steps_per_epoch: int, epoc
         return config.learning_rate * (step + 1) / warmup
     if config.schedule == "constant":
         return config.learning_rate
+    if config.schedule == "step":
+        return config.learning_rate * (0.1 if step >= config.drop_epoch * steps_per_epoch else 1)
     part = (step - warmup) / max(epochs * steps_per_epoch - warmup, 1)
     return config.learning_rate * (1 + math.cos(math.pi * max(part, 0))) / 2
 
@@ -124,15 +127,16 @@ class _Run:
         self.config, self.folder, self.fabric = config, folder, fabric
         self.train_set, val_set = data
         _check_alike(self.train_set, val_set)
-        seed, crops = config.trainer.seed, config.task == "classifier"
-        examples = Examples(self.train_set, config.data, seed, crops)
+        seed, self.system = config.trainer.seed, system(config)
+        examples = self.system.examples(self.train_set, seed)
         rank, processes = fabric.global_rank, fabric.world_size
         self.order = TrainOrder(len(examples), config.data.batch, seed, rank, processes)
-        val_examples = Examples(val_set, config.data, None, crops)
+        val_examples = self.system.examples(val_set, None)
         val_order = ValidationOrder(len(val_examples), config.data.batch // processes, rank, processes)
         pin = fabric.device.type == "cuda"
-        self.batches = loader(examples, self.order, config.data.workers, pin)
-        self.val_batches = loader(val_examples, val_order, config.data.workers, pin)
+        collate, workers = self.system.collate, config.data.workers
+        self.batches = loader(examples, collate, self.order, workers, pin)
+        self.val_batches = loader(val_examples, collate, val_order, workers, pin)
 
         saved = checkpoint.load(folder.last) if folder.last.exists() else None
         if saved is not None:
@@ -143,9 +147,7 @@ class _Run:
             self.task = nn.SyncBatchNorm.convert_sync_batchnorm(self.task)  # type: ignore[no-untyped-call]
         # AdamW without weight decay is Adam, as in the paper.
         optimiser = torch.optim.AdamW(
-            [parameter for parameter in self.task.parameters() if parameter.requires_grad],
-            config.optimiser.learning_rate,
-            weight_decay=config.optimiser.weight_decay,
+            self.task.parameter_groups(), config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay
         )
         self.model: _FabricModule
         self.optimiser: _FabricOptimizer
@@ -208,7 +210,7 @@ class _Run:
             torch.manual_seed(mixed(config.trainer.seed, step, self.fabric.global_rank))
             rate = learning_rate(config.optimiser, step, len(self.order), config.trainer.epochs)
             for group in self.optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["scale"]
             parts = self.model(batch.to(self.fabric.device)).losses
             self.optimiser.zero_grad()
             self.fabric.backward(self._total(parts))
@@ -317,7 +319,6 @@ class _Run:
     def _trained(self) -> dict[str, Any]:
         """A checkpoint's content for those who use the network: its weights and its card."""
         train_set, config = self.train_set, self.config
-        recipe = config.recipe
         return {
             "state_dict": {checkpoint.PREFIX + name: value for name, value in self.task.network.state_dict().items()},
             "caer": checkpoint.plain_card(
@@ -329,11 +330,11 @@ class _Run:
                     label_set=train_set.label_set,
                     multi_label=train_set.multi_label,
                     box_kind=train_set.samples[0].box_kind,
-                    resize=resize_rule(config.data),
+                    resize=self.system.rule,
                     version=__version__,
                     commit=commit(),
                     data=self._seen(),
-                    recipe=recipe.name + (f" of {len(recipe.teachers)} teachers" if recipe.name == "ka" else ""),
+                    recipe=_in_short(config),
                     epoch=self.progress.epoch,
                     metrics=self.progress.row,
                 )
@@ -352,6 +353,17 @@ class _Run:
             sum(parameter.numel() for parameter in self.task.network.parameters()) / 1e6,
             f"{self.fabric.world_size} x {self.fabric.device.type}",
         )
+
+
+def _in_short(config: TrainConfig) -> str:
+    """How a network was trained, for a person to read."""
+    if config.benet:
+        heads = {"Det": config.benet.detection, "PC": config.benet.person_centric, "BG": config.benet.background}
+        return "+".join(["BENet, heads BU", *(head for head, there in heads.items() if there)])
+    if config.dsct:
+        return f"DSCT, {config.dsct.subjects} subject queries"
+    recipe = config.recipe
+    return recipe.name + (f" of {len(recipe.teachers)} teachers" if recipe.name == "ka" else "")
 
 
 def _load(config: TrainConfig) -> tuple[Dataset, Dataset]:
@@ -378,7 +390,7 @@ def _check_alike(train_set: Dataset, val_set: Dataset) -> None:
         raise DatasetError(f"{val_set.root}: the splits {train_set.split} and {val_set.split} have different labels")
 
 
-def _whole(batches: Iterable[Batch]) -> Iterator[Batch]:
+def _whole(batches: Iterable[Any]) -> Iterator[Any]:
     """The batches; errors of worker processes in the words in which they were raised there."""
     try:
         yield from batches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -59,6 +59,10 @@ class Task(nn.Module):
         assert isinstance(self._mean, Tensor)
         assert isinstance(self._std, Tensor)
         return (images.contiguous(memory_format=torch.channels_last) - self._mean) / self._std
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is learnt, and for each group its part of the learning rate, "scale"."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad], "scale": 1.0}]
 
     def emotion_loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Loss:
         """Eq. 1 or 2, over the persons of whom something is known."""
@@ -149,6 +153,14 @@ def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool 
     Raises:
         BackboneError, CheckpointError: weights or a teacher that cannot be had or do not fit.
     """
+    if config.task == "benet":
+        from caer_ros.offline.training import benet
+
+        return benet.build(config, labels, multi_label, initialise)
+    if config.task == "dsct":
+        from caer_ros.offline.training import dsct
+
+        return dsct.build(config, labels, multi_label, initialise)
     model, recipe = config.model, config.recipe
     for path in recipe.teachers:  # before weights are fetched, which may take minutes
         if not Path(path).is_file():
@@ -161,6 +173,7 @@ def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool 
     elif isinstance(network, Detector):
         task = DetectorTask(network)
     else:
+        assert isinstance(network, Student)
         teachers = [load_teacher(path, model.backbone) for path in recipe.teachers] if recipe.name == "ka" else []
         task = StudentTask(network, multi_label, recipe, teachers)
     return task.to(memory_format=torch.channels_last)  # a third faster, on a CPU too

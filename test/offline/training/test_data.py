@@ -72,7 +72,7 @@ def test_an_image_depends_on_seed_epoch_and_index_alone(config: TrainConfig, dat
         examples = Examples(dataset, replace(config.data, cache=cache), seed)
         order = TrainOrder(len(examples), 4, seed)
         order.epoch = epoch
-        return [tensor for batch in loader(examples, order, workers) for tensor in batch]
+        return [tensor for batch in loader(examples, collate, order, workers) for tensor in batch]
 
     reference = drawn(0, seed=1, epoch=2)
     for same in (drawn(2, 1, 2), drawn(0, 1, 2, cache=True, disturbance=5)):
@@ -168,7 +168,7 @@ def test_an_image_that_cannot_be_read_is_named(own_colours: TrainConfig, workers
     broken: Path = dataset.samples[4].path
     broken.write_bytes(broken.read_bytes()[:100])
     with pytest.raises(DatasetError) as raised:
-        list(_whole(loader(examples, TrainOrder(len(examples), 4, 0), workers)))
+        list(_whole(loader(examples, collate, TrainOrder(len(examples), 4, 0), workers)))
     assert str(raised.value).startswith(f"{broken}: ")
     assert "\n" not in str(raised.value)
     with pytest.raises(DatasetError, match=str(broken)):

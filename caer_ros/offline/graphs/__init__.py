@@ -1,0 +1,1 @@
+"""Networks as the graphs that a robot runs: pixels in, persons out."""
