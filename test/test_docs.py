@@ -72,7 +72,7 @@ def test_every_field_of_a_bundle_is_described() -> None:
     described = set(re.findall(r"^\| `([\w.*\[\]]+)` \|", MODELS, re.MULTILINE))
     for name in {*field_names(annotated), *field_names(carried), *field_names(resize)}:
         name = re.sub(r"^files\.\w+\.", "files.*.", name)
-        assert name in described, f"docs/models.md lacks `{name}`"
+        assert name in described, f"docs/bundles.md lacks `{name}`"
     for kind in bundle.FILES.values():
         for file in kind:
             assert f"`files.{file}`" in MODELS

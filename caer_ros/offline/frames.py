@@ -54,8 +54,8 @@ def read(path: Path, topic: str | None = None, every: float = 0.0) -> Iterator[F
         SourceError: it cannot be read, the topic is not in it, or no image of it can be decoded.
     """
     source = open_source(path)
-    decode = _bag_decoder(source, topic) if isinstance(source, Bag) else None
-    topic = topic or PICTURE_TOPIC if decode is None else _image_topic(source, topic)
+    decode = bag_decoder(source, topic) if isinstance(source, Bag) else None
+    topic = topic or PICTURE_TOPIC if decode is None else image_topic(source, topic)
     step, last, count = int(every * 1e9), None, 0
     for frame in source.frames():
         if decode is None:
@@ -91,7 +91,7 @@ def at(path: Path, topic: str, stamps: Collection[int], problems: list[str]) -> 
         SourceError: it cannot be read, or the topic is not in it.
     """
     source = _bag(path)
-    decode = _bag_decoder(source, topic)
+    decode = bag_decoder(source, topic)
     missing = set(stamps)
     for frame in source.frames() if missing else ():
         if frame.topic != topic or (stamp := header_stamp(bytes(frame.data))) not in missing:
@@ -119,7 +119,7 @@ def stamps(path: Path, topic: str | None = None) -> tuple[str, list[int]]:
         SourceError: it cannot be read, or has no such topic, or several where none is named.
     """
     source = _bag(path)
-    topic = _image_topic(source, topic)
+    topic = image_topic(source, topic)
     with bag_errors(path):
         return topic, [header_stamp(bytes(frame.data)) for frame in source.frames() if frame.topic == topic]
 
@@ -148,7 +148,8 @@ def _bag(path: Path) -> Bag:
     return source
 
 
-def _image_topic(source: Source, topic: str | None) -> str:
+def image_topic(source: Source, topic: str | None) -> str:
+    """The named image topic of a bag, or its only one. Raises SourceError: there is none, or there are several."""
     topics = [stream.topic for stream in source.streams if stream.msgtype != CAMERA_INFO and stream.count]
     if topic is None and len(topics) == 1:
         return topics[0]
@@ -158,12 +159,12 @@ def _image_topic(source: Source, topic: str | None) -> str:
     return topic
 
 
-def _bag_decoder(source: Source, topic: str | None) -> Any:
+def bag_decoder(source: Source, topic: str | None) -> Any:
     """A function from a serialized message of the topic to its header stamp in nanoseconds and itself."""
     from rosbags.typesys import Stores, get_typestore
 
     store = get_typestore(Stores.ROS2_JAZZY)
-    topic = _image_topic(source, topic)
+    topic = image_topic(source, topic)
     msgtype = next(stream.msgtype for stream in source.streams if stream.topic == topic)
 
     def decode(data: bytes) -> tuple[int, Any]:

@@ -24,9 +24,11 @@ class Output:
     """Name of a file that says whose folder it is."""
     names: frozenset[str]
     """Of everything else that it puts there."""
+    logs: bool = True
+    """Does it start processes, whose output goes to ``logs/``?"""
 
     def prepare(self, folder: Path) -> Path:
-        """An empty folder with the marker and ``logs/``: a new one, or one that an earlier run filled.
+        """An empty folder with the marker, and with ``logs/`` if there are any: a new one, or one that a run filled.
 
         Raises:
             DemoError: it is a file, or holds something that is not this command's.
@@ -45,7 +47,7 @@ class Output:
         for name in names:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        (folder / "logs").mkdir(parents=True)
+        (folder / "logs" if self.logs else folder).mkdir(parents=True, exist_ok=True)
         (folder / self.marker).write_text(
             f"Made by `caer {self.command}`, which empties this folder when it is called again.\n", "utf8"
         )

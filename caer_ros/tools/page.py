@@ -82,13 +82,18 @@ def html(page: Page) -> str:
         _people(page, colours),
         _gallery(page.photos),
         _speed(page.speed),
-        _facts(page.facts),
+        what_ran(page.facts),
         _files(page.files),
         "<footer><p>Emotions are <b>apparent</b> emotions: how a person looks to a viewer, judged by a statistical "
         "model. They are not what the person feels. This folder holds pictures of people; delete it when you no "
         "longer need it.</p></footer>",
     )
-    return _DOCUMENT.format(title=escape(page.title), style=_STYLE, body="\n".join(filter(None, parts)))
+    return document(page.title, parts)
+
+
+def document(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A whole self-contained page: a title in plain text, HTML below it without empty parts, and more CSS."""
+    return _DOCUMENT.format(title=escape(title), style=_STYLE + style, body="\n".join(filter(None, parts)))
 
 
 def word_colours(people: Iterable[Subject]) -> dict[str, str]:
@@ -164,7 +169,7 @@ averaged over the images in which the emotion could be read.</p></section>"""
 
 
 def _row(subject: Subject, portrait: Photo | None, seconds: float, colours: Mapping[str, str]) -> str:
-    picture = f'<img src="{_data(portrait.portrait)}" alt="{escape(portrait.caption)}">' if portrait else ""
+    picture = f'<img src="{data_uri(portrait.portrait)}" alt="{escape(portrait.caption)}">' if portrait else ""
     ids = identities(subject)
     images = f"{subject.found}" if subject.demanded is None else f"{subject.found} of {subject.demanded}"
     total = sum(subject.statuses.values()) or 1
@@ -210,7 +215,7 @@ def _band(spans: Iterable[Span], seconds: float, colours: Mapping[str, str]) -> 
 
 def _gallery(photos: Sequence[Photo]) -> str:
     figures = "".join(
-        f'<figure><a href="{escape(photo.file)}"><img src="{_data(photo.jpeg)}" alt="{escape(photo.caption)}"></a>'
+        f'<figure><a href="{escape(photo.file)}"><img src="{data_uri(photo.jpeg)}" alt="{escape(photo.caption)}"></a>'
         f"<figcaption>{escape(photo.caption)}</figcaption></figure>"
         for photo in photos
     )
@@ -247,7 +252,8 @@ def accounting(speed: Speed) -> str:
     return f"{speed.sent} images sent in {speed.seconds:.1f} s: {'; '.join(parts)}."
 
 
-def _facts(facts: Mapping[str, Mapping[str, str]]) -> str:
+def what_ran(facts: Mapping[str, Mapping[str, str]]) -> str:
+    """A section of blocks: heading -> name -> value."""
     blocks = "".join(
         f"<div><h3>{escape(heading)}</h3><dl>"
         + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in entries.items())
@@ -287,7 +293,8 @@ def per_second(rate: float) -> str:
     return "—" if math.isnan(rate) else f"{rate:.1f}/s"
 
 
-def _data(jpeg: bytes) -> str:
+def data_uri(jpeg: bytes) -> str:
+    """A picture as the address of itself."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
