@@ -57,6 +57,7 @@ COMMANDS = (
     Command(("models", "list"), "caer_ros.tools.models_list", "the bundles that the node can load by name"),
     Command(("models", "info"), "caer_ros.tools.models_info", "a bundle's model card"),
     Command(("models", "verify"), "caer_ros.tools.models_verify", "compare every file of a bundle with its hash"),
+    Command(("models", "compare"), "caer_ros.tools.models_compare", "speed, size and agreement of two or more models"),
     Command(("models", "describe"), "caer_ros.offline.commands.describe", "parameters and GFLOPs of a network"),
     Command(("data", "check"), "caer_ros.offline.commands.data", "what is in a data set, and what is wrong with it"),
     Command(("data", "synthetic"), "caer_ros.offline.commands.synthetic", "render data sets and bags of known truth"),
@@ -82,6 +83,8 @@ COMMANDS = (
     Command(("bag", "merge"), "caer_ros.offline.commands.bag_merge", "the ground truth as a topic of a bag"),
     Command(("bag", "bench"), "caer_ros.tools.bag_bench", "play a bag into the node and hold it to limits"),
     Command(("calibrate",), "caer_ros.offline.commands.calibrate", "make a bundle's scores honest probabilities"),
+    Command(("import", "benet"), "caer_ros.offline.commands.import_benet", "a bundle of BENet's published weights"),
+    Command(("import", "dsct"), "caer_ros.offline.commands.import_dsct", "a bundle of DSCT's published weights"),
     Command(("export",), "caer_ros.offline.commands.export", "make a model bundle of a checkpoint"),
     Command(("reproduce",), "caer_ros.offline.commands.reproduce", "train and print a table of the paper"),
     Command(("bench", "node"), "caer_ros.tools.bench_node", "measure the latency and throughput of the node"),
@@ -94,7 +97,8 @@ GROUPS = {
     "bench": "measure speed, tracking and training",
     "data": "check and make data sets",
     "evaluate": "measure what a model perceives",
-    "models": "list, describe and verify models",
+    "import": "make bundles of the weights that others published",
+    "models": "list, describe, verify and compare models",
 }
 """What the commands of two words are about."""
 

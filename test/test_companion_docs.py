@@ -1,4 +1,4 @@
-"""docs/training.md and docs/evaluation.md: quick blocks are run, all other commands parsed by the real parsers."""
+"""docs/training.md, evaluation.md and models.md: quick blocks are run, all other commands parsed by the real parsers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-TRAINING, EVALUATION = ((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("training", "evaluation"))
-BOTH = TRAINING + EVALUATION
+PAGES = ("training", "evaluation", "models")
+TRAINING, EVALUATION, MODELS = ((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in PAGES)
+EVERY = TRAINING + EVALUATION + MODELS
 QUICK = "## Try it in five minutes"
 
 
@@ -36,7 +37,7 @@ def commands(script: str) -> Iterator[list[str]]:
             yield words[1:]
 
 
-ALL = [command for script in blocks(BOTH, "sh") for command in commands(script)]
+ALL = [command for script in blocks(EVERY, "sh") for command in commands(script)]
 
 
 def quick(page: str) -> str:
@@ -72,7 +73,7 @@ def test_a_wrong_command_is_not() -> None:
 def test_every_command_of_the_companion_is_on_a_page() -> None:
     used = {command.words for words in ALL if (command := cli.find_command(words))}
     ours = {command.words for command in cli.COMMANDS if command.module.startswith("caer_ros.offline.commands.")}
-    written = {words for words in ours if f"`caer {' '.join(words)}`" in BOTH}
+    written = {words for words in ours if f"`caer {' '.join(words)}`" in EVERY}
     assert ours <= used | written
 
 

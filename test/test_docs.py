@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-MODELS = (ROOT / "docs" / "models.md").read_text()
+BUNDLES = (ROOT / "docs" / "bundles.md").read_text()
 PAGES = [page for pattern in ("*.md", "docs/*.md", "models/*/README.md") for page in sorted(ROOT.glob(pattern))]
 
 
@@ -40,17 +40,17 @@ def field_names(section: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 def test_the_model_example_writes_a_bundle_that_runs(tmp_path: Path) -> None:
     script = tmp_path / "example.py"
-    script.write_text(blocks(MODELS, "python")[0])
+    script.write_text(blocks(BUNDLES, "python")[0])
     env = environment(tmp_path)
     work = tmp_path / "work"
     work.mkdir()
     enter = ["bash", "-ec", 'cd "$0"; "$@"', str(work)]
     done = run([*enter, sys.executable, str(script)], env, tmp_path / "example")
     assert done.popen.returncode == 0, done.output()
-    assert f"It prints `{done.stdout.strip()}`" in MODELS
+    assert f"It prints `{done.stdout.strip()}`" in BUNDLES
 
     # The commands below it, where `caer` is the one of this Python.
-    commands = blocks(MODELS, "sh")[0]
+    commands = blocks(BUNDLES, "sh")[0]
     assert "caer models verify toy --load" in commands
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     env["CAER_MODEL_PATH"] = str(work)
@@ -61,21 +61,21 @@ def test_the_model_example_writes_a_bundle_that_runs(tmp_path: Path) -> None:
 
 
 def test_the_annotated_model_yaml_is_right(tmp_path: Path) -> None:
-    (tmp_path / bundle.MANIFEST).write_text(blocks(MODELS, "yaml")[0])
+    (tmp_path / bundle.MANIFEST).write_text(blocks(BUNDLES, "yaml")[0])
     assert bundle.read(tmp_path, verify=False).kind == "single_shot"
 
 
 def test_every_field_of_a_bundle_is_described() -> None:
-    annotated = yaml.safe_load(blocks(MODELS, "yaml")[0])
+    annotated = yaml.safe_load(blocks(BUNDLES, "yaml")[0])
     carried = yaml.safe_load((ROOT / "models" / "bootstrap" / bundle.MANIFEST).read_text())
     resize = {"resize": dict.fromkeys(("mode", "size", "short", "max", "multiple", "interpolation"))}
-    described = set(re.findall(r"^\| `([\w.*\[\]]+)` \|", MODELS, re.MULTILINE))
+    described = set(re.findall(r"^\| `([\w.*\[\]]+)` \|", BUNDLES, re.MULTILINE))
     for name in {*field_names(annotated), *field_names(carried), *field_names(resize)}:
         name = re.sub(r"^files\.\w+\.", "files.*.", name)
         assert name in described, f"docs/bundles.md lacks `{name}`"
     for kind in bundle.FILES.values():
         for file in kind:
-            assert f"`files.{file}`" in MODELS
+            assert f"`files.{file}`" in BUNDLES
 
 
 def test_the_dialogue_manager_hears_of_an_event(tmp_path: Path) -> None:

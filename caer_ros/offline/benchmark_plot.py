@@ -39,6 +39,17 @@ def draw(report: dict[str, Any], path: Path) -> None:
         if (found := results[-1]["found"]) != persons[-1]:
             name += f" (finds {found} of {persons[-1]})"
         (line,) = axes.plot(persons, median, marker="o", markersize=4, label=name)
+        full = [index for index, result in enumerate(results) if result["saturated"]]
+        if full:
+            axes.plot(
+                [persons[index] for index in full],
+                [median[index] for index in full],
+                linestyle="",
+                marker="o",
+                markerfacecolor="white",
+                markeredgecolor=line.get_color(),
+                label=f"{model}: saturated, {described['max_persons']} at most",
+            )
         axes.fill_between(persons, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set_xlabel("persons in the image")
     axes.set_ylabel("camera to message (ms)")

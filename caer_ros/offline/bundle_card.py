@@ -123,7 +123,9 @@ holds the same facts for programs.
 
 **Licence: {licence}. Commercial use: {commercial}.** {commercial_note}
 
-## What was measured
+## Scores
+
+Each by its protocol; a number without the same protocol does not compare.
 
 {metrics}
 
@@ -138,7 +140,7 @@ Apparent emotion is not inner state. Not for decisions about people, and not for
 (Regulation 2024/1689, article 5) forbids inferring emotions, other than for medical or safety reasons.
 """
 _COMMERCIAL = {
-    None: ("unknown", "Nobody has said yet what the terms of the training data allow. Ask before you ship it."),
+    None: ("unknown", "It is not settled what the terms of weights and data allow. Ask before you ship it."),
     True: ("allowed", ""),
     False: ("not allowed", "The terms of the training data, or of what it was distilled from, forbid it."),
 }

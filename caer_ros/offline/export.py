@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 import torch
+from torch import nn
 
 from caer_ros import __version__, share
 from caer_ros.offline import quantisation
@@ -128,9 +129,10 @@ def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:
     example = torch.zeros(2, *graph.typical, 3, dtype=torch.uint8, device=graph.mean.device)
     dynamic: dict[int, Any] = {0: torch.export.Dim("B")}
     if not graph.fixed:
-        dynamic |= {axis: graph.multiple * torch.export.Dim(name) for axis, name in ((1, "h"), (2, "w"))}
+        least = -(-graph.smallest // graph.multiple)
+        dynamic |= {axis: graph.multiple * torch.export.Dim(name, min=least) for axis, name in ((1, "h"), (2, "w"))}
     program = torch.onnx.export(
-        graph.eval(),
+        _Present(graph).eval(),
         (example,),
         dynamo=True,
         opset_version=OPSET,
@@ -148,6 +150,17 @@ def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:
     model.graph.name = "single_shot"
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+class _Present(nn.Module):
+    """A graph without the outputs that it does not have."""
+
+    def __init__(self, graph: SingleShotGraph) -> None:
+        super().__init__()
+        self.single_shot = graph  # "graph" is taken by torch.export
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(value for value in self.single_shot(images) if value is not None)
 
 
 def _strip(message: Any) -> None:

@@ -54,10 +54,15 @@ class PredictionHeader:
     that this table holds (0 where it is not given)."""
     caer_ros: str = caer_ros.__version__
     """Version of the package that wrote the table."""
+    pooling: tuple[str, ...] = ()
+    """How emotions were read in the ground-truth boxes: ``Bundle.pooling``, and then "flip" where it is the mean with
+    the mirrored image, "person_centric" where it is the mean with that head. Empty: not known."""
 
 
-def header_of(bundle: Bundle, source: str, thresholds: dict[str, float]) -> PredictionHeader:
-    """Of the table of a bundle; ``source`` and ``thresholds`` as in the header."""
+def header_of(
+    bundle: Bundle, source: str, thresholds: dict[str, float], manner: tuple[str, ...] = ()
+) -> PredictionHeader:
+    """Of the table of a bundle; ``source`` and ``thresholds`` as in the header, ``manner`` the end of its pooling."""
     return PredictionHeader(
         model=bundle.name,
         model_version=bundle.model_version,
@@ -68,6 +73,7 @@ def header_of(bundle: Bundle, source: str, thresholds: dict[str, float]) -> Pred
         source=source,
         max_persons=bundle.max_persons,
         thresholds=thresholds,
+        pooling=(bundle.pooling, *manner) if bundle.pooling else (),
     )
 
 
@@ -190,6 +196,7 @@ def _header_fields(header: PredictionHeader) -> dict[str, Any]:
         "source": header.source,
         "max_persons": header.max_persons,
         "thresholds": header.thresholds,
+        "pooling": header.pooling,
     }
 
 
@@ -266,6 +273,7 @@ def _header(where: str, fields: dict[str, Any]) -> PredictionHeader:
             max_persons=int(fields["max_persons"]),
             thresholds={str(name): float(value) for name, value in fields["thresholds"].items()},
             caer_ros=str(fields["caer_ros"]),
+            pooling=tuple(map(str, fields.get("pooling", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PredictionsError(f"{where}: header field missing or of the wrong kind: {error!r}") from error

@@ -66,6 +66,8 @@ class SingleShotGraph(nn.Module):
     """Pixels of the input between two places where a person can be: how far off an equal answer can be."""
     multiple: ClassVar[int]
     """Of which the input's height and width are multiples."""
+    smallest: ClassVar[int] = 0
+    """Least height and width of an input whose size depends on the image."""
 
     mean: Tensor
     std: Tensor

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caer_ros.perception import blazeface, expression, nanodet
-from caer_ros.perception.bundle import BundleError
+from caer_ros.perception.bundle import FILES, BundleError
 from caer_ros.perception.engine import UINT8, Engine, EngineSettings
 from caer_ros.perception.person import EmotionStatus, Person
 from caer_ros.perception.prediction import Prediction, Stopwatch
@@ -59,6 +59,12 @@ class Composed:
         self._colour.require(expression.INPUT, expression.COLOUR_SHAPE, expression.OUTPUTS, UINT8)
         self.provider = self._detector.provider
         self._input = np.empty(nanodet.SHAPE, np.uint8)
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """The four networks, by their names in the bundle's files."""
+        engines = (self._detector, self._face, self._grey, self._colour)
+        return dict(zip(FILES["composed"], engines, strict=True))
 
     def warm_up(self) -> None:
         """Runs each network once on black."""

@@ -1,7 +1,7 @@
 """One ONNX Runtime session on exactly the device that was asked for.
 
 ONNX Runtime falls back to the CPU without an error (onnxruntime#23372), so nothing here is believed but
-``session.get_providers()`` after loading.
+``session.get_providers()`` after loading. That still hides single nodes which fell back: see ``placement``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -44,13 +44,15 @@ class EngineSettings:
     ``device``: "auto" (CUDA where it works, else the CPU), "cpu", "cuda:N" or "tensorrt:N"; a named device that does
     not work is an error. ``threads``: inside one operator, 0 = one for each physical core. ``spin``: waiting threads
     busy-wait; only for cores that nothing else uses (two threads on two busy cores: 50 ms became 200 ms).
-    ``warm_up``: run once while loading.
+    ``warm_up``: run once while loading. ``profile``: a folder in which ONNX Runtime notes what each node of each run
+    did, for ``placement``; None: no notes.
     """
 
     device: str = "auto"
     threads: int = 0
     spin: bool = False
     warm_up: bool = True
+    profile: Path | None = None
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(self.device):
@@ -101,8 +103,8 @@ class Engine:
     def _require(self, tensor: Tensor, direction: str, shape: Shape, type_: str) -> None:
         if tensor.type != type_ or not _fits(tensor.shape, shape):
             raise EngineError(
-                f'{self.path}: {direction} "{tensor.name}" should be {type_} {_written(shape)} by the bundle, but the '
-                f"graph declares {tensor.type} {_written(tensor.shape)}; correct model.yaml or export the graph again"
+                f'{self.path}: {direction} "{tensor.name}" should be {type_} {written(shape)} by the bundle, but the '
+                f"graph declares {tensor.type} {written(tensor.shape)}; correct model.yaml or export the graph again"
             )
 
     def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> list[NDArray[np.float32]]:
@@ -112,6 +114,13 @@ class Engine:
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise EngineError(f"{self.path.name} failed on {self.provider}: {_first_line(error)}") from error
         return result
+
+    def end_profile(self) -> Path:
+        """The file with the notes on all runs so far; later ones are not noted. Raises EngineError where none are."""
+        profile = self._session.end_profiling()
+        if not profile:
+            raise EngineError(f"{self.path}: was not loaded with EngineSettings.profile: there is no profile")
+        return Path(profile)
 
 
 def _open(path: Path, settings: EngineSettings) -> ort.InferenceSession:
@@ -137,7 +146,7 @@ def _open_on(path: Path, settings: EngineSettings, device: str) -> ort.Inference
     if asked != CPU and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA libraries that came as wheels; 1.21 and later
     try:
-        session = ort.InferenceSession(str(path), _options(settings), providers=providers)
+        session = ort.InferenceSession(str(path), _options(path, settings), providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no base class of their own
         raise EngineError(f"{path} cannot be loaded for {device}: {_first_line(error)}") from error
     got = session.get_providers()
@@ -160,13 +169,16 @@ def _providers(device: str) -> list[Provider]:
     return [cuda, cpu] if kind == "cuda" else [(_TENSORRT, {"device_id": index}), cuda, cpu]
 
 
-def _options(settings: EngineSettings) -> ort.SessionOptions:
+def _options(path: Path, settings: EngineSettings) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; its warnings are about its own optimisations
     for pool in ("intra", "inter"):
         options.add_session_config_entry(f"session.{pool}_op.allow_spinning", str(int(settings.spin)))
+    if settings.profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(settings.profile / path.stem)
     return options
 
 
@@ -178,7 +190,8 @@ def _fits(declared: Shape, wanted: Shape) -> bool:
     return all(d is None or w is None or d == w for d, w in zip(declared, wanted, strict=True))
 
 
-def _written(shape: Shape) -> str:
+def written(shape: Shape) -> str:
+    """A shape for people, such as "[any, 512, 512, 3]"."""
     return "[" + ", ".join("any" if length is None else str(length) for length in shape) + "]"
 
 

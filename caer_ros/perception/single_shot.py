@@ -56,6 +56,11 @@ class SingleShot:
         self._check_graph()
         self._batches = self._engine.inputs[_INPUT].shape[:1] != (1,)
 
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """The network, by its name in the bundle's files."""
+        return {"model": self._engine}
+
     def _expected_outputs(self, maps: bool) -> dict[str, Shape]:
         persons, emotions = self.bundle.max_persons, len(self.bundle.labels)
         required: dict[str, Shape] = {

@@ -3,7 +3,8 @@
 From a sensor_msgs/Image in memory to a serialised PersonEmotionArray, as the node does it: decode, model, calibration,
 tracks, smoothing, message. All in one process; each round takes every model and number of persons once, in an order of
 its own, so that whatever else changes on the machine meets all alike. Pictures are composed of photographs of people.
-Student and two_stage carry exactly the given number through; bootstrap what it finds.
+Student and two_stage carry exactly the given number through; bootstrap what it finds. A student whose list is shorter
+than that is saturated, which is said of each such number: its cost is that of a full list, and the others are missed.
 """
 
 from __future__ import annotations
@@ -217,9 +218,14 @@ class Best:
 
     @classmethod
     def of(cls, model: Predictor, image: NDArray[np.uint8], number: int) -> Best:
-        """Chooses the score for ``number`` persons. Raises BenchError when the model has not got so many."""
+        """Chooses the score for ``number`` persons, or for all of its list where that is shorter.
+
+        Raises BenchError when the model has room for so many, and does not find them in different places.
+        """
         if not number:
             return cls(model, float("inf"))
+        if number > model.bundle.max_persons:
+            return cls(model, 0.0)
         from caer_ros.perception.tracker import Tracker, TrackerSettings
 
         slots = model([image], 0.0)[0].persons
@@ -230,7 +236,8 @@ class Best:
         if number > max(tracks):
             raise BenchError(
                 f"{model.bundle.name} gives {max(tracks)} different persons, and has room for "
-                f"{model.bundle.max_persons}: --persons up to {max(tracks)}"
+                f"{model.bundle.max_persons}: --persons up to {max(tracks)}, or above {model.bundle.max_persons}, "
+                "where its list is full"
             )
         return cls(model, slots[tracks.index(number) - 1].confidence)
 
@@ -257,6 +264,11 @@ class Subject:
     found: list[int] = field(default_factory=list)
     read: list[int] = field(default_factory=list)
     """Persons with scores."""
+
+    @property
+    def saturated(self) -> bool:
+        """Are there more persons than the student's list can hold? The peers' lists are as long as it takes."""
+        return self.model == STUDENT and self.persons > self.pipeline.predictor.bundle.max_persons
 
     @classmethod
     def of(cls, model: str, persons: int, predictor: Predictor, picture: Crowd) -> Subject:
@@ -351,6 +363,7 @@ def summary(subjects: Sequence[Subject], most: int) -> dict[str, Any]:
                 "persons": subject.persons,
                 "found": int(np.median(subject.found)),
                 "read": int(np.median(subject.read)),
+                "saturated": subject.saturated,
                 "ms": {"q1": round(float(low), 3), "median": round(medians[key], 3), "q3": round(float(high), 3)},
                 "stages_ms": {stage: round(value, 3) for stage, value in stages.items()},
                 "to_one": round(medians[key] / medians[subject.model, 1], 4),
@@ -393,6 +406,7 @@ def _model(subject: Subject) -> dict[str, Any]:
         "version": bundle.model_version,
         "labels": len(bundle.labels),
         "provider": predictor.provider,
+        **({"max_persons": bundle.max_persons} if subject.model == STUDENT else {}),
     }
 
 
@@ -435,7 +449,7 @@ def _cost_table(report: dict[str, Any]) -> Table:
     from caer_ros.tools.bench_report import Table
 
     rows = [
-        (str(number), *(_milliseconds(_result(report, model, number)) for model in report["models"]))
+        (str(number), *(_cost(_result(report, model, number)) for model in report["models"]))
         for number in report["settings"]["persons"]
     ]
     header = ("persons", *(f"{model} (ms)" for model in report["models"]))
@@ -473,6 +487,8 @@ def _outcome_table(report: dict[str, Any]) -> Table:
     from caer_ros.tools.bench_report import Table
 
     most = max(report["settings"]["persons"])
+    full = next((r for r in report["results"] if r["model"] == STUDENT and r["saturated"]), None)
+    room = report["models"][STUDENT]["max_persons"]
     rows = [
         (goal["name"], f"{goal['value']:.3f}, at most {goal['limit']:g}: " + ("met" if goal["met"] else "**not met**"))
         for goal in report["goals"]
@@ -484,11 +500,19 @@ def _outcome_table(report: dict[str, Any]) -> Table:
         )
         for peer, first in report["ahead_from"].items()
     ]
+    if full is not None:
+        beside = f"from {full['persons']} persons on: its list has room for {room}, and the others are missed"
+        rows.append((f"{STUDENT} is saturated", beside))
     return Table("Outcome", ("what", "value"), rows)
 
 
 def _result(report: dict[str, Any], model: str, persons: int) -> dict[str, Any]:
     return next(r for r in report["results"] if (r["model"], r["persons"]) == (model, persons))
+
+
+def _cost(result: dict[str, Any]) -> str:
+    full = f", saturated: {result['found']} of {result['persons']}" if result["saturated"] else ""
+    return _milliseconds(result) + full
 
 
 def _milliseconds(result: dict[str, Any]) -> str:

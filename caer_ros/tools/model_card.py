@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from caer_ros.perception.bundle import Bundle
 
+CAMERAS = ((480, 640), (720, 1280), (1080, 1920))
+"""Height and width of images of which the card says to what size they are brought."""
+
 
 def summary(bundle: Bundle) -> dict[str, Any]:
     """What the list shows of a bundle; ``size`` is the sum of its files in bytes."""
@@ -37,6 +40,7 @@ def details(bundle: Bundle) -> dict[str, Any]:
         "person_score": bundle.person_score,
         "pooling": bundle.pooling,
         "resize": asdict(bundle.resize) if bundle.resize else None,
+        "inputs": inputs(bundle),
         "thresholds": asdict(bundle.thresholds),
         "calibrated": bundle.calibration is not None,
         "faces": asdict(bundle.faces) if bundle.faces else None,
@@ -46,6 +50,16 @@ def details(bundle: Bundle) -> dict[str, Any]:
             for name, file in bundle.files.items()
         },
     }
+
+
+def inputs(bundle: Bundle) -> dict[str, list[int]]:
+    """Width and height of the network's input by those of a camera's image; of a composed bundle nothing is known."""
+    from caer_ros.perception.resizing import plan
+
+    if bundle.resize is None:
+        return {}
+    sizes = {camera: plan(bundle.resize, *camera).canvas for camera in CAMERAS}
+    return {f"{width}x{height}": [w, h] for (height, width), (h, w) in sizes.items()}
 
 
 def lines(card: dict[str, Any]) -> list[str]:
@@ -59,6 +73,7 @@ def lines(card: dict[str, Any]) -> list[str]:
         f"  labels          {', '.join(labels)} ({card['label_set']}, {card['score_type']})",
         f"  cannot predict  {', '.join(cannot) or 'none of them: all are predictable'}",
         f"  boxes           {card['box_kind']}, at most {card['max_persons']} persons",
+        f"  input           {_input(card)}",
         f"  licence         {card['licence']}; commercial use: {commercial(card['commercial_use'])}",
     ]
     for name in ("data", "recipe", "commit"):
@@ -70,6 +85,17 @@ def lines(card: dict[str, Any]) -> list[str]:
         for file in card["files"].values()
     ]
     return text
+
+
+def _input(card: dict[str, Any]) -> str:
+    """The sizes of the input in words."""
+    sizes = {camera: f"{width}x{height}" for camera, (width, height) in card["inputs"].items()}
+    if not sizes:
+        return "each network has its own"
+    mode = card["resize"]["mode"]
+    if len(set(sizes.values())) == 1:
+        return f"{next(iter(sizes.values()))} pixels ({mode})"
+    return f"{', '.join(f'{size} from {camera}' for camera, size in sizes.items())} pixels ({mode})"
 
 
 def commercial(allowed: bool | None) -> str:

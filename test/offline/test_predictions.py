@@ -92,6 +92,7 @@ def test_a_line_an_image_in_order(tmp_path):
         "source": "own test",
         "max_persons": 20,
         "thresholds": {"person": 0.3, "kept": 0.0},
+        "pooling": [],
     }
 
 

@@ -83,6 +83,7 @@ def test_the_report_has_the_promised_shape(report):
     assert report["models"][STUDENT]["id"] == "finder"
     assert {model["provider"] for model in report["models"].values()} == {"CPUExecutionProvider"}
     assert set(report["ahead_from"]) == set(PEERS)
+    assert not any(result["saturated"] for result in report["results"])
 
 
 def test_exactly_so_many_persons_were_carried_through_and_the_bootstrap_found_them(report):
@@ -126,6 +127,28 @@ def test_the_plot_names_every_curve(report):
     assert report["plot"].count('id="FillBetweenPolyCollection_') == 3  # a band for each
 
 
+def test_a_list_too_short_for_the_persons_is_said_to_be_saturated(tmp_path, monkeypatch):
+    """Four slots, as DSCT's."""
+    monkeypatch.setattr(bench_scaling, "write_networks", write_networks)
+    four = write_student(tmp_path / "four", shift=(PLACES - (0, 0, 1, 1))[:4])
+    plot = tmp_path / "scaling.svg"
+    args = arguments("--student", str(four), "--persons", "1,4,6", "--rounds", "2", "--device", "cpu", "--threads", "1")
+    report = bench_scaling.measure(args)
+    said = {(r["model"], r["persons"]): (r["found"], r["saturated"]) for r in report["results"]}
+    assert [said[STUDENT, number] for number in (1, 4, 6)] == [(1, False), (4, False), (4, True)]
+    assert [said["two_stage", number] for number in (1, 4, 6)] == [(1, False), (4, False), (6, False)]
+    assert report["models"][STUDENT]["max_persons"] == 4
+    text = bench_report.as_markdown(bench_scaling.tables(report))
+    assert ", saturated: 4 of 6 | " in text
+    assert "| student is saturated | from 6 persons on: its list has room for 4, and the others are missed |" in text
+    benchmark_plot.draw(report, plot)
+    plain = tmp_path / "plain.svg"
+    for result in report["results"]:
+        result["saturated"] = False
+    benchmark_plot.draw(report, plain)
+    assert plot.read_text().count('<g id="line2d_') > plain.read_text().count('<g id="line2d_')
+
+
 # --- Parts ---
 
 
@@ -164,7 +187,7 @@ def test_slots_of_one_person_count_once(tmp_path):
     model = predictor.load(bundles.read(write_student(tmp_path, (0.9, 0.8, 0.7), shift)), CPU)
     image = crowd(1, 1).image
     assert len(Best.of(model, image, 2)([image])[0].persons) == 3
-    with pytest.raises(BenchError, match="finder gives 2 different persons, and has room for 3: --persons up to 2"):
+    with pytest.raises(BenchError, match="finder gives 2 different persons, and has room for 3: --persons up to 2, or"):
         Best.of(model, image, 3)
 
 

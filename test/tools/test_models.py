@@ -112,6 +112,58 @@ def test_verify_can_load_and_says_on_what(models):
     assert caer_models(models, "verify", "good", "--load", "--device", "nonsense").returncode == 1
 
 
+def test_verify_names_the_inputs(models):
+    write_bundle(
+        models / "keeping",
+        name="keeping",
+        resize={"mode": "short_side", "short": 512, "max": 4096, "multiple": 64, "interpolation": "linear"},
+    )
+    said = caer_models(models, "verify", "good", "keeping", "--load", "--device", "cpu").stdout
+    assert said.count("model: input images tensor(uint8) [any, any, any, 3]") == 2
+    assert "704x512 pixels from 640x480" in said
+    assert "input           64x64 pixels (stretch)" in caer_models(models, "info", "good").stdout
+    card = caer_models(models, "info", "keeping").stdout
+    assert "704x512 from 640x480, 896x512 from 1280x720, 896x512 from 1920x1080 pixels (short_side)" in card
+    assert "each network has its own" in caer_models(models, "info", "bootstrap").stdout
+
+
+def test_verify_strict_says_what_ran_where(models):
+    done = caer_models(models, "verify", "good", "--strict", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert " on CPUExecutionProvider; the run took " in done.stdout
+    assert " ReduceMax (" in done.stdout
+    (result,) = json.loads(caer_models(models, "verify", "good", "--strict", "--device", "cpu", "--json").stdout)
+    placed = result["placement"]["model"]
+    assert list(placed["nodes"]) == ["CPUExecutionProvider"]
+    assert sum(operators["nodes"] for operators in placed["on_cpu"]) == placed["nodes"]["CPUExecutionProvider"]
+    assert placed["astray"] == []
+
+
+def test_verify_strict_fails_where_nodes_ran_elsewhere(models, monkeypatch, capsys):
+    """A network on CUDA, of which an operator fell back, by hand: there is no GPU here."""
+    from types import SimpleNamespace
+
+    from caer_ros.cli import main
+    from caer_ros.perception import placement
+    from caer_ros.perception.engine import CPU
+    from caer_ros.perception.placement import Node, Placement
+
+    cuda = "CUDAExecutionProvider"
+    nodes = [Node("Conv", cuda, 0.001, 9e5), Node("Gather", CPU, 0.002, 4)]
+    bad = [*nodes, Node("GridSample", CPU, 0.01, 9e5), Node("MemcpyToHost", cuda, 0.003, 9e5)]
+    model = SimpleNamespace(provider=cuda, engines={})
+    for found, code in ((nodes, 0), (bad, 1)):
+        placed = {"model": Placement(tuple(found), 0.1)}
+        monkeypatch.setattr(placement, "measure", lambda *_, placed=placed: (model, placed))
+        assert main(["models", "verify", str(models / "good"), "--strict", "--device", "cuda:0"]) == code
+    said = capsys.readouterr().out
+    assert f"nodes: 1 on {cuda}, 1 on CPUExecutionProvider; the run took 100.0 ms" in said
+    assert "1 Gather (2.0%, small)" in said
+    assert f"good: not all that matters ran on {cuda}" in said
+    assert "of model: 1 GridSample (10.0%). " in said
+    assert "1 of them copies between device and CPU" in said
+
+
 def test_verify_load_finds_what_hashes_cannot(models):
     """A file that is what the card says, and is no model."""
     import hashlib

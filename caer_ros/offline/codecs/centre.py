@@ -52,13 +52,20 @@ def encode(boxes: Array, height: int, width: int, ignore: Array | None = None, e
     heatmap = np.zeros((height, width), np.float32)
     for (column, row), size in zip(centres, sizes, strict=True):
         _draw(heatmap, int(column), int(row), int(gaussian_radius(math.ceil(size[1]), math.ceil(size[0]))))
-    unknown = np.full((height, width), not exhaustive)
+    return Targets(heatmap, centres, sizes, unknown(boxes, centres, height, width, ignore, exhaustive))
+
+
+def unknown(
+    boxes: Array, centres: NDArray[np.int64], height: int, width: int, ignore: Array | None, exhaustive: bool
+) -> NDArray[np.bool_]:
+    """Where [h,w] it is not known whether a person's centre is there; arguments as for ``encode``, centres [N,2]."""
+    pixels = np.full((height, width), not exhaustive)
     if not exhaustive:
-        _fill(unknown, boxes, False)
+        _fill(pixels, boxes, False)
     if ignore is not None:
-        _fill(unknown, ignore, True)
-    unknown[centres[:, 1], centres[:, 0]] = False
-    return Targets(heatmap, centres, sizes, unknown)
+        _fill(pixels, ignore, True)
+    pixels[centres[:, 1], centres[:, 0]] = False
+    return pixels
 
 
 def gaussian_radius(height: float, width: float, min_overlap: float = MIN_OVERLAP) -> float:

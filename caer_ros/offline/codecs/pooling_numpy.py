@@ -1,4 +1,8 @@
-"""Box pooling as ``codecs.pooling`` does it, in numpy: evaluating a bundle needs no PyTorch. See there for the rule."""
+"""How emotions are read in given boxes, for each ``pooling`` of a bundle, in numpy: evaluating needs no PyTorch.
+
+box_mean: as ``codecs.pooling`` does it; see there for the rule. centre: as ``codecs.benet`` does it. query: the choice
+among the persons of a network without maps.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +35,59 @@ def pool(maps: Array, boxes: Array) -> Array:
     rows /= rows.sum(-1, keepdims=True)
     columns /= columns.sum(-1, keepdims=True)
     return np.asarray(np.einsum("nh,ehw,nw->ne", rows, np.float32(maps), columns, optimize=True), np.float32)
+
+
+def centre_pixels(boxes: Array, scale: Array, height: int, width: int) -> NDArray[np.intp]:
+    """The pixels of the input [N,2] (column, row) at which emotions of boxes in the source image are read.
+
+    As BENet's evaluation does it (authors' code): the centre is cut to a whole pixel of the source, brought to the
+    input, and cut again. Centres beyond the image give pixels at its edge.
+
+    Args:
+        boxes: [N,4] in pixels of the source image.
+        scale: [2] pixels of the input for one of the source, x and y.
+        height, width: of the input.
+    """
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+    centres = np.floor((corners[:, :2] + corners[:, 2:]) / 2)
+    places = np.floor(centres * np.asarray(scale, np.float64))
+    return np.asarray(np.clip(places, 0, (width - 1, height - 1)), np.intp)
+
+
+def read_enlarged(maps: Array, pixels: NDArray[np.intp], height: int, width: int) -> Array:
+    """Maps [E,h,w] as they would be when brought bilinearly to ``height`` and ``width``, read at pixels [N,2]: [N,E].
+
+    The same as enlarging and reading, without computing what is not read; corners are not aligned, as in PyTorch.
+    """
+    rows, columns = maps.shape[-2:]
+    left, right, x = _neighbours(pixels[:, 0], columns, width)
+    above, below, y = _neighbours(pixels[:, 1], rows, height)
+    upper = maps[:, above, left] * (1 - x) + maps[:, above, right] * x
+    lower = maps[:, below, left] * (1 - x) + maps[:, below, right] * x
+    return np.asarray((upper * (1 - y) + lower * y).T, np.float32)
+
+
+def _neighbours(
+    pixels: NDArray[np.intp], length: int, enlarged: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """The map's pixels before and after those of the enlarged map, and the latter's weights, all [N]."""
+    places = np.clip((pixels + 0.5) * (length / enlarged) - 0.5, 0, length - 1)
+    before = places.astype(np.intp)
+    return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
+
+
+def best_queries(queries: Array, boxes: Array) -> NDArray[np.intp]:
+    """For each box [N,4] the index of the query [K,4] that overlaps it most, both in pixels of the source: [N].
+
+    As DSCT's evaluation does it (authors' code): all K take part, whatever their scores, two boxes may have the same
+    query, and there is no least IoU. Corners count as pixels that belong to the box, so 1 is added to each extent.
+    Where several overlap equally, such as not at all, the last is taken. A query that is no finite box comes last.
+    """
+    given, found = (np.asarray(b, np.float64).reshape(-1, 4) for b in (boxes, queries))
+    low = np.maximum(given[:, None, :2], found[None, :, :2])
+    high = np.minimum(given[:, None, 2:], found[None, :, 2:])
+    both = np.prod(np.maximum(high - low + 1, 0), axis=2)
+    areas = [np.prod(b[:, 2:] - b[:, :2] + 1, axis=1) for b in (given, found)]
+    overlaps = np.nan_to_num(both / (areas[0][:, None] + areas[1][None] - both), nan=-1.0)
+    last_first = overlaps[:, ::-1]
+    return np.asarray(len(found) - 1 - last_first.argmax(axis=1), np.intp)

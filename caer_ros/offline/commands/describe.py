@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -13,15 +13,22 @@ NETWORKS = {
     "student": "emotion maps and persons in one pass",
     "classifier": "teacher of faces or of scenes",
     "detector": "teacher of object detection",
+    "benet": "BENet: emotion maps and persons at two resolutions",
+    "dsct": "DSCT: a few subject queries on Deformable DETR",
     "two_branch": "peer: two ResNet-18, for one person and its scene",
 }
+
+
+Resnet = Literal["resnet18", "resnet50", "resnet101"]
+"""What a DSCT can be built on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer models describe``."""
     parser.add_argument("name", nargs="?", choices=NETWORKS, help="which network (default: all of them)")
     parser.add_argument(
-        "--backbone", default="hrnet_w32", help="of timm, with four pyramid levels (default: %(default)s)"
+        "--backbone",
+        help="of timm, with four pyramid levels (default: hrnet_w32); of a dsct resnet18, resnet50 or resnet101",
     )
     parser.add_argument(
         "--size",
@@ -52,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         with torch.device("meta"):  # shapes only: nothing is allocated or computed
             network, inputs = _network(name, args, size)
             parts = describe(network, *inputs)
-        backbone, shape = ("resnet18", list(inputs[0].shape[-2:])) if name == "two_branch" else (args.backbone, [*size])
+        shape = list(inputs[0].shape[-2:])
+        backbone = _backbone(name, args.backbone)
         entries.append({"name": name, "backbone": backbone, "size": shape, "parts": [asdict(part) for part in parts]})
     if args.json:
         print(json.dumps({"multiply_add": 2, "networks": entries}))
@@ -66,6 +74,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _backbone(name: str, given: str | None) -> str:
+    """What a network is built on; those that have no choice, or another, take no notice of what is given."""
+    if name == "two_branch":
+        return "resnet18"
+    if name == "benet":
+        return "its own HRNet"
+    if name == "dsct":
+        return _resnet(given)
+    return given or "hrnet_w32"
+
+
+def _resnet(given: str | None) -> Resnet:
+    return next((name for name in get_args(Resnet) if name == given), "resnet50")
+
+
 def _network(name: str, args: argparse.Namespace, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor, ...]]:
     import torch
 
@@ -74,12 +97,23 @@ def _network(name: str, args: argparse.Namespace, size: tuple[int, int]) -> tupl
     from caer_ros.offline.models.two_branch import CROP, TwoBranch
 
     images = torch.empty(1, 3, *size)
+    backbone = _backbone(name, args.backbone)
     if name == "student":
-        return Student(StudentConfig(args.labels, args.backbone, args.head_width)), (images,)
+        return Student(StudentConfig(args.labels, backbone, args.head_width)), (images,)
     if name == "classifier":
-        return Classifier(args.backbone, args.labels), (images,)
+        return Classifier(backbone, args.labels), (images,)
     if name == "detector":
-        return Detector(args.backbone, head_width=args.head_width), (images,)
+        return Detector(backbone, head_width=args.head_width), (images,)
+    if name == "benet":
+        from caer_ros.offline.models.benet import Benet
+        from caer_ros.offline.models.configs import BenetConfig
+
+        return Benet(BenetConfig(), args.labels), (images,)
+    if name == "dsct":
+        from caer_ros.offline.models.configs import DsctConfig
+        from caer_ros.offline.models.dsct import Dsct
+
+        return Dsct(DsctConfig(_resnet(args.backbone)), args.labels), (images,)
     crop = torch.empty(1, 3, CROP, CROP)
     return TwoBranch(args.labels), (crop, crop, torch.zeros(1, dtype=torch.int64))
 

@@ -26,6 +26,17 @@ SHARED_IMAGES = (
 )
 
 
+MIRRORED = "All scores are means with the mirrored image: twice the cost of what a robot's bundle does."
+PERSON_CENTRIC = (
+    "ER is the mean with the person-centric head, which no robot's bundle has; PD and OER are of the persons found "
+    "without it."
+)
+RELEASE_OF_HEADS = (
+    "EMOTIC's head boxes are those of the CVPR'17 release: in place of the folder give its file of this split, whose "
+    "name ends in {split}_bi.json"
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer evaluate dataset``."""
     parser.add_argument("name", help="which data set, as `caer data check` calls it")
@@ -47,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--intervals", type=whole, default=0, metavar="N", help="bootstrap with N draws (default: none)"
     )
     parser.add_argument("--any-box-kind", action="store_true", help="compare boxes of bodies, heads and faces")
+    parser.add_argument(
+        "--flip", action="store_true", help="mean with the mirrored image, as BENet's published scores (its .ckpt only)"
+    )
+    head = "ER as the mean with the person-centric head, as BENet's 29.30 (its .ckpt only); a pass for each person"
+    parser.add_argument("--person-centric", action="store_true", help=head)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
@@ -71,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
         any_box_kind=args.any_box_kind,
     )
     notes = [mapping] if mapping else []
+    notes += [MIRRORED] if args.flip else []
+    notes += [PERSON_CENTRIC] if args.person_centric else []
     notes += [f"{args.limit} images drawn at random."] if args.limit else []
     notes += [SHARED_IMAGES] if dataset.name == "emotic" and "coco" in _provenance(args.model).lower() else []
     evaluation = dataclasses.replace(evaluation, notes=(*notes, *_findings(dataset), *evaluation.notes))
@@ -122,7 +140,19 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
     source = f"{dataset.name} {dataset.split}"
     path = Path(args.model)
     if path.suffix == ".ckpt":
-        return predict.predict_checkpoint(path, dataset.samples, args.device, source, watch=watch, ready=ready)
+        return predict.predict_checkpoint(
+            path,
+            dataset.samples,
+            args.device,
+            source,
+            watch=watch,
+            ready=ready,
+            flip=args.flip,
+            person_centric=args.person_centric,
+        )
+    if args.flip or args.person_centric:
+        option = "--flip" if args.flip else "--person-centric"
+        raise predict.EvaluationError(f"{option}: {path} is a bundle; give the checkpoint (.ckpt) of a BENet")
     bundle = bundles.read(bundles.find(args.model))
     settings = EngineSettings(args.device)
     return predict.predict_bundle(bundle, dataset.samples, settings, source, watch=watch, ready=ready)
@@ -131,11 +161,18 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
 def _check(args: argparse.Namespace, dataset: Dataset, header: PredictionHeader) -> None:
     """Raise now what would make the predictions useless."""
     from caer_ros.offline.evaluation import predict
-    from caer_ros.offline.metrics.joined import check
+    from caer_ros.offline.metrics.joined import MetricsError, check
     from caer_ros.offline.predictions import Predictions
+    from caer_ros.perception.person import BoxKind
 
     relabelled, _ = predict.relabel(Predictions(header, ()), dataset)
-    check(dataset.samples, relabelled.header, args.annotations, args.any_box_kind)
+    try:
+        check(dataset.samples, relabelled.header, args.annotations, args.any_box_kind)
+    except MetricsError as error:
+        bodies = any(sample.box_kind == BoxKind.BODY for sample in dataset.samples)
+        if dataset.name == "emotic" and header.box_kind == BoxKind.HEAD and bodies and not args.any_box_kind:
+            raise MetricsError(f"{error}. {RELEASE_OF_HEADS.format(split=dataset.split)}") from error
+        raise
 
 
 def _provenance(model: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.offline.evaluation.identity import json_sha256
-from caer_ros.offline.evaluation.table import Table, percent
+from caer_ros.offline.evaluation.table import Table, percent, reading
 from caer_ros.offline.metrics.intervals import (
     Interval,
     er_statistic,
@@ -311,6 +311,9 @@ def _notes(results: Sequence[Result], joined: Sequence[Joined]) -> list[str]:
     kinds = {one.header.box_kind.name.lower() for one in joined}
     if len(kinds) > 1:
         notes.append(f"The results are of different boxes: {' and '.join(sorted(kinds))}.")
+    readings = [reading(one.header.pooling) or "not known" for one in joined if one.has_pooled]
+    if len(set(readings)) > 1:
+        notes.append(f"ER was read in the annotated boxes in different ways: {'; '.join(readings)}.")
     for result in results:
         field = (result.metrics.get("evaluation") or result.metrics).get("oer") or {}
         annotations = field.get("annotations", "labels")

@@ -1,6 +1,7 @@
 """Images of a data set in, the table of predictions out; persons come from the very predictor that the node runs.
 
-Beside the persons that the model finds, emotions are read in the annotated boxes (ER) off the same run's emotion maps.
+Beside the persons that the model finds, emotions are read in the annotated boxes (ER) off the same run, as the bundle's
+``pooling`` says: box_mean and centre off the emotion maps, query off the person that overlaps the box most.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 
 from caer_ros import taxonomy
 from caer_ros.offline.codecs import pooling_numpy
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.offline.graphs.benet import BenetGraph
     from caer_ros.offline.predictions import Tracked
     from caer_ros.offline.sample import Dataset, Sample
     from caer_ros.offline.single_shot import SingleShotGraph
@@ -55,8 +57,9 @@ if TYPE_CHECKING:
 
 KEPT = 0.01
 """Lowest detection score in a table. Ours: below it COCO's mean precision does not change in the third digit."""
-CHECKPOINT_PERSONS = 100
 MAPS = "emotion_maps"
+_EPS = 1e-6
+"""As in ``graphs.benet``: probabilities become logits between this and 1 less this."""
 _READ_AHEAD = 8
 
 
@@ -76,7 +79,8 @@ def predict_bundle(
     """What a bundle says about every sample, in their order.
 
     Args:
-        bundle: single-shot or composed; only the former can have emotions read in annotated boxes (``pooled``).
+        bundle: single-shot or composed; only the former can have emotions read in annotated boxes (``pooled``), and
+            where its ``pooling`` is not "query" only with emotion maps.
         samples: annotated images of any sizes.
         settings: device and threads of ONNX Runtime.
         source: what the samples are, such as "emotic test".
@@ -99,7 +103,7 @@ def load(bundle: Bundle, settings: EngineSettings) -> tuple[Predictor, Predict]:
         EngineError, BundleError: as ``predictor.load``.
     """
     model = predictor.load(bundle, settings, maps=True)
-    return model, _with_maps(bundle, model.run) if isinstance(model, SingleShot) else _without_maps(model)
+    return model, _single_shot(bundle, model.run) if isinstance(model, SingleShot) else _any_other(model)
 
 
 def predict_checkpoint(
@@ -109,31 +113,46 @@ def predict_checkpoint(
     source: str = "",
     kept: float = KEPT,
     watch: Watch = iter,
-    max_persons: int = CHECKPOINT_PERSONS,
+    max_persons: int | None = None,
     ready: Ready | None = None,
+    flip: bool = False,
+    person_centric: bool = False,
 ) -> Predictions:
-    """As ``predict_bundle``, of a student that is not exported yet, run by PyTorch.
+    """As ``predict_bundle``, of a network that is not exported yet, run by PyTorch.
 
-    A student without a detection head finds nobody: its table holds scores in annotated boxes only, and
+    A network without a detection head finds nobody: its table holds scores in annotated boxes only, and
     ``max_persons`` 0.
 
     Args:
         path: the file.
         samples, source, kept, watch, ready: as above.
         device: "auto", "cpu" or "cuda:N".
-        max_persons: the longest list of persons.
+        max_persons: the longest list of persons; None: what suits the network.
+        flip: mean with the mirrored image, as BENet's published scores; of a BENet only.
+        person_centric: scores in annotated boxes are the mean with the person-centric head; of a BENet only.
 
     Raises:
         CheckpointError: the file is no checkpoint of ours.
-        ExportError: it is no student's.
+        ExportError: it is of a network that finds no persons' emotions.
+        EvaluationError: ``flip`` or ``person_centric`` of another network, or of one without that head.
         DatasetError: as above.
     """
     from caer_ros.offline import single_shot
 
     graph, card = single_shot.load_graph(path, max_persons)
-    bundle = _as_bundle(path, card, graph.max_persons)
-    run = _network(graph.to(_torch_device(device)))
-    return _predict(bundle, _with_maps(bundle, run), samples, source, kept, watch, ready)
+    manner = tuple(name for name, given in (("flip", flip), ("person_centric", person_centric)) if given)
+    bundle = _as_bundle(path, card, graph)
+    graph = graph.to(_torch_device(device))
+    if not manner:
+        return _predict(bundle, _single_shot(bundle, _network(graph)), samples, source, kept, watch, ready)
+    benet = _benet(path, card, graph, person_centric)
+    benet.flip = flip
+    found = _predict(bundle, _single_shot(bundle, _network(benet)), samples, source, kept, watch, ready, manner)
+    if not person_centric:
+        return found
+    from caer_ros.offline.evaluation.person_centric import refined
+
+    return refined(found, benet.network, samples, flip, watch)
 
 
 def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, str]:
@@ -217,9 +236,11 @@ def _predict(
     kept: float,
     watch: Watch,
     ready: Ready | None,
+    manner: tuple[str, ...] = (),
 ) -> Predictions:
+    """``manner``: of the header's ``pooling``."""
     thresholds = {"person": bundle.thresholds.person, "uncertain": bundle.thresholds.uncertain, "kept": kept}
-    header = header_of(bundle, source, thresholds)
+    header = header_of(bundle, source, thresholds, manner)
     if ready is not None:
         ready(header)
     pairs = watch(read_ahead(samples))
@@ -269,7 +290,7 @@ def read_ahead(samples: Sequence[Sample]) -> Iterator[Pair]:
             yield sample, pixels
 
 
-def _without_maps(model: Predictor) -> Predict:
+def _any_other(model: Predictor) -> Predict:
     """What any other bundle says."""
 
     def predict(sample: Sample, image: Image, kept: float, readable: float | None) -> tuple[Prediction, None]:
@@ -279,7 +300,7 @@ def _without_maps(model: Predictor) -> Predict:
     return predict
 
 
-def _with_maps(bundle: Bundle, run: Run) -> Predict:
+def _single_shot(bundle: Bundle, run: Run) -> Predict:
     """What a single-shot network says, read as the node does, and its emotions read in the annotated boxes too."""
     assert bundle.resize is not None
     rule = bundle.resize
@@ -291,20 +312,33 @@ def _with_maps(bundle: Bundle, run: Run) -> Predict:
         watch.done("resize")
         slots = {name: values[0] for name, values in run(batch).items()}
         watch.done("inference")
-        # A student without a detection head has no slots, which in a robot's bundle would be an error.
+        # A network without a detection head has no slots, which in a robot's bundle would be an error.
         persons, saturated = persons_of(bundle, slots, fit, kept) if bundle.max_persons else ([], False)
-        pooled = _read(bundle, slots[MAPS], fit, sample.boxes) if MAPS in slots else None
+        pooled = _pooled(bundle, slots, fit, sample.boxes)
         watch.done("post")
         return Prediction(persons, saturated, watch.seconds), pooled
 
     return predict
 
 
-def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array) -> Array:
-    """[N,E] probabilities that the maps [E,h,w] (logits) give in boxes [N,4], in pixels of the source."""
-    to_input = np.array(fit.resized[::-1], np.float32) / np.array(fit.source[::-1], np.float32)
+def _pooled(bundle: Bundle, slots: dict[str, Array], fit: Fit, boxes: Array) -> Array | None:
+    """[N,E] probabilities in boxes [N,4], in pixels of the source, of one image; None where they cannot be read."""
+    if bundle.pooling == "query":
+        return _of_queries(bundle, slots, fit, boxes)
+    if MAPS not in slots:
+        return None
+    maps = slots[MAPS]
+    to_input = np.asarray(np.array(fit.resized[::-1]) / np.array(fit.source[::-1]), np.float32)
+    if bundle.pooling == "centre":
+        pixels = pooling_numpy.centre_pixels(boxes, to_input, *fit.resized)
+        read = pooling_numpy.read_enlarged(expit(maps), pixels, *fit.canvas)
+        return _probabilities(bundle, logit(np.clip(read, _EPS, 1 - _EPS)))
     to_map = to_input * np.array(maps.shape[:0:-1], np.float32) / np.array(fit.canvas[::-1], np.float32)
-    logits = pooling_numpy.pool(maps, boxes * np.tile(to_map, 2))
+    return _probabilities(bundle, pooling_numpy.pool(maps, boxes * np.tile(to_map, 2)))
+
+
+def _probabilities(bundle: Bundle, logits: Array) -> Array:
+    """[N,E], NaN where a label cannot be predicted."""
     predictable = np.array(bundle.predictable)
     scores = np.full(logits.shape, np.nan, np.float32)
     if bundle.score_type == ScoreType.SIGMOID:
@@ -312,6 +346,14 @@ def _read(bundle: Bundle, maps: Array, fit: Fit, boxes: Array) -> Array:
     elif predictable.any():
         scores[:, predictable] = softmax(logits[:, predictable], axis=1)  # others take no part
     return scores
+
+
+def _of_queries(bundle: Bundle, slots: dict[str, Array], fit: Fit, boxes: Array) -> Array:
+    """The scores [N,E] of the slots that overlap the boxes [N,4] most; slots are neither filtered nor clipped."""
+    to_source = np.array(fit.source[::-1], np.float32) / np.array(fit.resized[::-1], np.float32)
+    queries = slots["boxes"] * np.tile(np.array(fit.canvas[::-1], np.float32) * to_source, 2)
+    scores = slots["emotion_scores"][pooling_numpy.best_queries(queries, boxes)]
+    return np.where(np.array(bundle.predictable), scores, np.float32(np.nan))
 
 
 # --- A checkpoint in the place of a bundle -------------------------------------------------------------------------
@@ -325,12 +367,28 @@ def _network(graph: SingleShotGraph) -> Run:
 
     def run(batch: Image) -> dict[str, Array]:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # in float32, as ONNX Runtime computes
-            return {name: value.numpy() for name, value in single_shot.run(graph, batch)._asdict().items()}
+            outputs = single_shot.run(graph, batch)._asdict()
+        return {name: value.numpy() for name, value in outputs.items() if value is not None}
 
     return run
 
 
-def _as_bundle(path: Path, card: CheckpointCard, max_persons: int) -> Bundle:
+def _benet(path: Path, card: CheckpointCard, graph: SingleShotGraph, person_centric: bool) -> BenetGraph:
+    """The graph, where it can do what was asked for. Raises EvaluationError."""
+    if card.task != "benet":
+        raise EvaluationError(
+            f"{path}: holds a {card.task}; the mirrored image (--flip) and the person-centric head (--person-centric) "
+            'take part in BENet\'s protocol alone: give a checkpoint of a "benet"'
+        )
+    from caer_ros.offline.graphs.benet import BenetGraph
+
+    assert isinstance(graph, BenetGraph)
+    if person_centric and not graph.network.config.person_centric:
+        raise EvaluationError(f"{path}: this BENet has no person-centric head; leave --person-centric out")
+    return graph
+
+
+def _as_bundle(path: Path, card: CheckpointCard, graph: SingleShotGraph) -> Bundle:
     """What a checkpoint's bundle would say of itself."""
     from caer_ros.offline.bundle_card import ExportSettings
 
@@ -345,7 +403,7 @@ def _as_bundle(path: Path, card: CheckpointCard, max_persons: int) -> Bundle:
         predictable=card.predictable,
         score_type=ScoreType.SIGMOID if card.multi_label else ScoreType.SOFTMAX,
         box_kind=card.box_kind,
-        max_persons=max_persons,
+        max_persons=graph.max_persons,
         thresholds=Thresholds(defaults.person, defaults.uncertain),
         calibration=None,
         provenance=Provenance(card.data, card.recipe, card.commit, ()),
@@ -353,8 +411,8 @@ def _as_bundle(path: Path, card: CheckpointCard, max_persons: int) -> Bundle:
         commercial_use=None,
         files={},
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        person_score="logit",
-        pooling="box_mean",
+        person_score=graph.person_score,
+        pooling=graph.pooling,
         resize=card.resize,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
     from rich.console import Console
@@ -25,6 +25,14 @@ ANNOTATIONS = {
     "majority": "half of the annotators",
 }
 """What counts as having an emotion, in words."""
+READ = {
+    "box_mean": "the mean over the box",
+    "centre": "at the box's centre",
+    "query": "of the query with the highest IoU",
+    "flip": "mean with the mirrored image",
+    "person_centric": "mean with the person-centric head",
+}
+"""How emotions were read in annotated boxes, in words, for ``PredictionHeader.pooling``."""
 SUMMARY = ("metric", "value", "to be read with")
 COMPAT = "inflated IoU; only to compare with BENet's published numbers"
 
@@ -148,7 +156,7 @@ def _recognition(evaluation: Evaluation) -> list[tuple[str, str, str]]:
         return [("ER, mAP", "—", "this model gives no scores in annotated boxes")]
     beside = (
         f"chance {percent(er.chance)}; {er.classes} labels; {er.persons:,} persons; annotations: "
-        f"{_annotations(evaluation)}{_coverage(er.coverage)}"
+        f"{_annotations(evaluation)}{_coverage(er.coverage)}{_read(evaluation)}"
     )
     rows = [("ER, mAP", percent(er.mean_average_precision) + _interval(evaluation, "er"), beside)]
     scored = _scored(evaluation)
@@ -160,6 +168,16 @@ def _recognition(evaluation: Evaluation) -> list[tuple[str, str, str]]:
         beside = f"mean F1 {percent(classification.mean_f1)}, balanced {percent(classification.balanced_accuracy)}"
         rows.append(("  top-1 accuracy", percent(classification.top1), f"{beside}; {classification.persons:,} persons"))
     return rows
+
+
+def _read(evaluation: Evaluation) -> str:
+    words = reading(evaluation.model.pooling)
+    return f"; read: {words}" if words else ""
+
+
+def reading(pooling: Sequence[str]) -> str:
+    """How emotions were read in annotated boxes, in words; "" where it is not known."""
+    return ", ".join(READ.get(part, part) for part in pooling)
 
 
 def _annotations(evaluation: Evaluation) -> str:

@@ -123,7 +123,8 @@ def check(
     if other is not None and not any_box_kind:
         raise MetricsError(
             f"{other.image_id}: annotated are {other.box_kind.name.lower()} boxes, predicted "
-            f"{header.box_kind.name.lower()} boxes; these are not compared unless that is asked for"
+            f"{header.box_kind.name.lower()} boxes; these are not compared unless that is asked for "
+            "(--any-box-kind)"
         )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 STRIDES = (4, 8, 16, 32)
 IMAGENET = "imagenet"
@@ -108,9 +111,9 @@ def load_weights(module: nn.Module, path: Path) -> list[str]:
     Raises:
         BackboneError: the file cannot be read, or lacks entries of the backbone, or has them in another shape.
     """
-    entries = _read(path)
+    entries = read(path)
     expected = module.state_dict()
-    prefix = max(_PREFIXES, key=lambda prefix: sum(prefix + name in entries for name in expected))
+    prefix = prefix_of(entries, expected)
     found = {name: entries.pop(prefix + name) for name in expected if prefix + name in entries}
     # Files of before 2018 have no such counters; nothing reads them where momentum is given.
     missing = [name for name in expected if name not in found and not name.endswith("num_batches_tracked")]
@@ -133,7 +136,18 @@ def load_weights(module: nn.Module, path: Path) -> list[str]:
     return left
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def prefix_of(entries: Iterable[str], expected: Iterable[str]) -> str:
+    """What stands before the expected names in a file's entries."""
+    names, wanted = set(entries), list(expected)
+    return max(_PREFIXES, key=lambda prefix: sum(prefix + name in names for name in wanted))
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights by name; code in it is not run.
+
+    Raises:
+        BackboneError: there is no such file, or it holds anything but tensors.
+    """
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

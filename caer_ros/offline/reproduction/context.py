@@ -20,8 +20,9 @@ from caer_ros.offline import datasets
 from caer_ros.offline.datasets import images
 from caer_ros.offline.datasets.files import write_whole
 from caer_ros.offline.datasets.synthetic import cues, folders, truth
-from caer_ros.offline.reproduction.intervals import Estimate, estimate, paired
-from caer_ros.offline.reproduction.trainings import measure, split_sizes
+from caer_ros.offline.reproduction.intervals import Estimate, difference_in_words, estimate, in_words, paired
+from caer_ros.offline.reproduction.laboratory import split_sizes
+from caer_ros.offline.reproduction.trainings import measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from caer_ros.offline.reproduction.tables import Scores
-    from caer_ros.offline.reproduction.trainings import Laboratory
+    from caer_ros.offline.reproduction.trainings import StudentLaboratory
     from caer_ros.offline.sample import Dataset
 
 SCENE = (0.0, 0.5, 1.0)
@@ -58,7 +58,7 @@ class Point:
         return paired(self.student, self.crops)
 
 
-def run(laboratory: Laboratory, console: Console, as_json: bool) -> int:
+def run(laboratory: StudentLaboratory, console: Console, as_json: bool) -> int:
     """Train, print, and write context.json and context.png into the output folder."""
     points = [_point(laboratory, scene) for scene in SCENE]
     console.print(lay_out(points))
@@ -76,8 +76,6 @@ def lay_out(points: Sequence[Point]) -> Table:
     """One row a step of the dial."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-
-    from caer_ros.offline.reproduction.tables import difference_in_words, in_words
 
     table = Table(box=SIMPLE_HEAD, title="Emotion recognition by what the scene tells; mAP in percent")
     for column in ("scene", "student", "crops", "gain", "best possible", "best from the person alone"):
@@ -112,7 +110,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def compute(laboratory: Laboratory) -> float:
+def compute(laboratory: StudentLaboratory) -> float:
     """GFLOPs of the network at the study's input size."""
     import torch
 
@@ -126,7 +124,7 @@ def compute(laboratory: Laboratory) -> float:
     return describe(network, torch.zeros(1, 3, scale.size, scale.size))[-1].gflops
 
 
-def _point(laboratory: Laboratory, scene: float) -> Point:
+def _point(laboratory: StudentLaboratory, scene: float) -> Point:
     """Both models for every seed."""
     measured = [_measured(laboratory, scene, seed) for seed in range(laboratory.scale.seeds)]
     best, best_alone = (float(np.mean([values[name] for values in measured])) for name in ("best", "best_alone"))
@@ -134,7 +132,7 @@ def _point(laboratory: Laboratory, scene: float) -> Point:
     return Point(scene, student, crops, best, best_alone)
 
 
-def _measured(laboratory: Laboratory, scene: float, seed: int) -> dict[str, float]:
+def _measured(laboratory: StudentLaboratory, scene: float, seed: int) -> dict[str, float]:
     """Render, train both, and measure; or what an earlier call found. Each seed has images of its own."""
     folder = laboratory.output / f"scene{scene:g}" / f"seed{seed}"
     scores = folder / "scores.json"
@@ -158,15 +156,14 @@ def _measured(laboratory: Laboratory, scene: float, seed: int) -> dict[str, floa
     return result
 
 
-def _train(laboratory: Laboratory, folder: Path, root: Path, seed: int, data: dict[str, Dataset]) -> float:
+def _train(laboratory: StudentLaboratory, folder: Path, root: Path, seed: int, data: dict[str, Dataset]) -> float:
     """Train a student without detection; its ER in percent."""
     from caer_ros.offline.training.run import train
 
     config = laboratory.config(folder, "heco", root, "student", seed, laboratory.scale.epochs)
     config = replace(config, model=replace(config.model, detection=False))
     best = train(config, (data["train"], data["val"])).best
-    scores: Scores = measure(best, data["test"], detection=False)
-    return scores["er"]
+    return measure(best, data["test"], detection=False)["er"]
 
 
 def crops(data: Dataset, folder: Path) -> Dataset:

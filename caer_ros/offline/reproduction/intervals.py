@@ -1,4 +1,4 @@
-"""Mean, spread and paired differences over the seeds of repeated trainings."""
+"""Mean, spread and paired differences over the seeds of repeated trainings, and how tables say them."""
 
 from __future__ import annotations
 
@@ -50,3 +50,50 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
 def paired(ours: Sequence[float], others: Sequence[float]) -> Estimate:
     """The estimate of ``ours - others``, both in the order of the same seeds."""
     return estimate([a - b for a, b in zip(ours, others, strict=True)])
+
+
+def in_words(value: Estimate) -> str:
+    """Such as "26.62 ± 0.31"; without a spread where there was one seed."""
+    return f"{value.mean:.2f}" + (f" ± {value.sd:.2f}" if value.n > 1 else "")
+
+
+def difference_in_words(value: Estimate) -> str:
+    """Such as "+1.32 [+0.41, +2.23]", or with "no conclusion" where the interval holds 0 or there is none."""
+    if value.n == 1:
+        return f"{value.mean:+.2f} (one seed: no conclusion)"
+    verdict = "" if value.verdict in "+-" else "\nno conclusion"
+    return f"{value.mean:+.2f} [{value.low:+.2f}, {value.high:+.2f}]{verdict}"
+
+
+def cell(
+    ours: Sequence[float],
+    reference: Sequence[float] | None,
+    paper: float | None,
+    paper_reference: float | None,
+    synthetic: bool,
+) -> str:
+    """One cell of a table: our scores, their difference to a reference's, and what the paper has.
+
+    Args:
+        ours: one score a seed.
+        reference: those of the training that all are compared with, in the order of the same seeds; None: it is this
+            one.
+        paper, paper_reference: the published numbers of both; None: there is none.
+        synthetic: beside synthetic data stands only the sign of the published difference, since nothing else of it
+            could carry over.
+    """
+    lines = [in_words(estimate(ours))]
+    if reference is not None:
+        lines.append(difference_in_words(paired(ours, reference)))
+    effect = None
+    if reference is not None and paper is not None and paper_reference is not None:
+        effect = paper - paper_reference
+    if synthetic:
+        lines += [] if effect is None else [f"paper: {_sign(effect)}"]
+    elif paper is not None:
+        lines.append(f"paper: {paper:.2f}" + ("" if effect is None else f" ({effect:+.2f})"))
+    return "\n".join(lines)
+
+
+def _sign(effect: float) -> str:
+    return "+" if effect > 0 else "-" if effect < 0 else "0"

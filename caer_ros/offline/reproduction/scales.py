@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from caer_ros.offline.datasets.synthetic.scenes import Settings
+from caer_ros.offline.models.configs import BenetConfig, DsctConfig
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
     """Settings of every training of a table. Fields that name no source are ours."""
 
-    backbone: str
-    weights: str | None
-    """How a baseline's and a KA student's backbone begins: "imagenet" or None (random)."""
     size: int
-    """Height and width of the input in pixels."""
-    head_width: int
-    head_blocks: int
-    channels: int
-    """C of the common feature space."""
+    """Height and width of the input in pixels; in the tests of BENet and DSCT the shorter of them."""
     batch: int
     epochs: int
-    teacher_epochs: int
-    learning_rate: float
+    learning_rate: float | None
+    """None: that of the paper's configuration, and its schedule."""
     schedule: Literal["constant", "cosine"]
-    """The paper's is constant."""
+    """KA's and BENet's is constant."""
     precision: Literal["32", "bf16-mixed"]
     seeds: int
     blocks: int
     """How many of a table's data sets are done on synthetic data."""
     images: int
     """Synthetic images to train on; a fifth of it more to choose the epoch, and two fifths to test."""
-    teacher_images: int
-    """Synthetic images that each teacher is trained on."""
     pictures: Settings
     """What synthetic images are like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentScale(Scale):
+    """Of the KA paper's students and teachers."""
+
+    learning_rate: float
+    backbone: str
+    weights: str | None
+    """How a baseline's and a KA student's backbone begins: "imagenet" or None (random)."""
+    head_width: int
+    head_blocks: int
+    channels: int
+    """C of the common feature space."""
+    teacher_epochs: int
+    teacher_images: int
+    """Synthetic images that each teacher is trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenetScale(Scale):
+    """Of BENet; which heads there are, a table's row says."""
+
+    network: BenetConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DsctScale(Scale):
+    """Of DSCT. All sizes of its images are those of 800 pixels in proportion."""
+
+    network: DsctConfig
+    """How many subjects there are, and what differs between the data sets, their configurations say."""
+    weights: str | None
+    """How the backbone begins: "imagenet" or None (random)."""
 
 
 SMALL_PICTURES = Settings(width=128, height=128, people=(0, 0.8, 0.2), sizes=(0.6, 1.2), object_sizes=(0.22, 0.32))
@@ -44,7 +70,7 @@ SMALL_PICTURES = Settings(width=128, height=128, people=(0, 0.8, 0.2), sizes=(0.
 
 
 SCALES = {
-    "smoke": Scale(
+    "smoke": StudentScale(
         backbone="mobilenetv4_conv_small_050",
         weights=None,
         size=96,
@@ -63,7 +89,7 @@ SCALES = {
         teacher_images=48,
         pictures=SMALL_PICTURES,
     ),
-    "cpu": Scale(
+    "cpu": StudentScale(
         backbone="hrnet_w18_small",
         weights=None,
         size=64,
@@ -82,7 +108,7 @@ SCALES = {
         teacher_images=1800,
         pictures=SMALL_PICTURES,
     ),
-    "small": Scale(
+    "small": StudentScale(
         backbone="hrnet_w18_small_v2",
         weights=None,
         size=192,
@@ -101,7 +127,7 @@ SCALES = {
         teacher_images=2000,
         pictures=Settings(),
     ),
-    "full": Scale(
+    "full": StudentScale(
         backbone="hrnet_w32",
         weights="imagenet",
         size=512,
@@ -121,3 +147,123 @@ SCALES = {
         pictures=Settings(),
     ),
 }
+"""Of ``caer reproduce ka`` and ``context``."""
+
+BENET = {
+    "smoke": BenetScale(
+        network=BenetConfig(width=8, modules=1, blocks=1),
+        size=64,
+        batch=8,
+        epochs=2,
+        learning_rate=1e-2,
+        schedule="constant",
+        precision="32",
+        seeds=1,
+        blocks=1,
+        images=24,
+        pictures=SMALL_PICTURES,
+    ),
+    "cpu": BenetScale(
+        network=BenetConfig(width=16, modules=1, blocks=1),
+        size=128,
+        batch=16,
+        epochs=8,
+        learning_rate=2e-3,
+        schedule="cosine",
+        precision="32",
+        seeds=3,
+        blocks=1,
+        images=1200,
+        pictures=SMALL_PICTURES,
+    ),
+    "small": BenetScale(
+        network=BenetConfig(),
+        size=256,
+        batch=24,
+        epochs=20,
+        learning_rate=1e-3,
+        schedule="cosine",
+        precision="bf16-mixed",
+        seeds=3,
+        blocks=1,
+        images=2000,
+        pictures=Settings(),
+    ),
+    "full": BenetScale(
+        network=BenetConfig(),
+        size=512,
+        batch=24,
+        epochs=250,
+        learning_rate=None,
+        schedule="constant",
+        precision="32",
+        seeds=3,
+        blocks=1,
+        images=10000,
+        pictures=Settings(),
+    ),
+}
+"""Of ``caer reproduce benet``."""
+
+TINY_DSCT = DsctConfig(
+    "resnet18", contexts=12, spatial=4, semantic=2, width=64, layers=2, heads=2, points=2, feedforward=32
+)
+DSCT = {
+    "smoke": DsctScale(
+        network=TINY_DSCT,
+        weights=None,
+        size=64,
+        batch=8,
+        epochs=1,
+        learning_rate=1e-3,
+        schedule="constant",
+        precision="32",
+        seeds=1,
+        blocks=1,
+        images=10,
+        pictures=SMALL_PICTURES,
+    ),
+    "cpu": DsctScale(
+        network=replace(TINY_DSCT, contexts=60, spatial=20, semantic=10, layers=3, heads=4, points=4, feedforward=128),
+        weights=None,
+        size=128,
+        batch=8,
+        epochs=10,
+        learning_rate=1e-3,
+        schedule="cosine",
+        precision="32",
+        seeds=3,
+        blocks=1,
+        images=1200,
+        pictures=SMALL_PICTURES,
+    ),
+    "small": DsctScale(
+        network=DsctConfig("resnet18", contexts=100, spatial=33, semantic=17, width=128, feedforward=512),
+        weights=None,
+        size=256,
+        batch=16,
+        epochs=50,
+        learning_rate=2e-4,
+        schedule="cosine",
+        precision="32",
+        seeds=3,
+        blocks=2,
+        images=4000,
+        pictures=Settings(),
+    ),
+    "full": DsctScale(
+        network=DsctConfig(),
+        weights="imagenet",
+        size=800,
+        batch=32,
+        epochs=50,
+        learning_rate=None,
+        schedule="constant",
+        precision="32",
+        seeds=3,
+        blocks=2,
+        images=10000,
+        pictures=Settings(),
+    ),
+}
+"""Of ``caer reproduce dsct``."""

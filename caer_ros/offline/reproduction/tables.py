@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
-from caer_ros import share
-from caer_ros.offline.reproduction.intervals import Estimate, estimate, paired
+from caer_ros.offline.reproduction.intervals import cell
+from caer_ros.offline.reproduction.laboratory import published_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table as RichTable
+
+    from caer_ros.offline.reproduction.laboratory import Scores
 
 TEACHERS = ("fer", "vea", "od")
 """Facial emotion recognition, visual emotion analysis, object (here: person) detection; section 3.1 of the paper."""
@@ -77,15 +77,13 @@ TABLES = {
 
 SHARED_IMAGES = "OD: trained on COCO, whose images EMOTIC's mscoco images are; it may have seen some of the test split."
 
-Scores = dict[str, float]
-"""Percent by measure."""
-Runs = dict[Training, list[Scores]]
+Runs = dict[Training, "list[Scores]"]
 """For each student its scores, seed by seed in one order."""
 
 
 def published(table: Table, data: str) -> dict[Training, Scores]:
     """The paper's numbers in percent for one block of a table, from resource/published_numbers.yaml."""
-    numbers: dict[str, Any] = yaml.safe_load(share.find("resource/published_numbers.yaml").read_text("utf8"))["ka"]
+    numbers = published_numbers("ka")
     found: dict[Training, Scores] = {}
     for training in table.trainings:
         for measure in table.measures:
@@ -130,38 +128,13 @@ def lay_out(table: Table, data: str, runs: Runs, synthetic: bool) -> RichTable:
             cells = [MEASURES[measure] if row == table.rows[0] else "", " + ".join(row).upper()]
             for recipe in table.recipes:
                 training = Training(recipe, row, table.multi_task)
-                difference = paired(_values(runs[training], measure), _values(runs[baseline], measure))
-                effect = paper[training][measure] - paper[baseline][measure]
-                cells.append(
-                    "\n".join(
-                        (
-                            in_words(estimate(_values(runs[training], measure))),
-                            difference_in_words(difference),
-                            f"paper: {_sign(effect)}"
-                            if synthetic
-                            else f"paper: {paper[training][measure]:.2f} ({effect:+.2f})",
-                        )
-                    )
-                )
+                numbers = paper[training][measure], paper[baseline][measure]
+                scores = _values(runs[training], measure), _values(runs[baseline], measure)
+                cells.append(cell(*scores, *numbers, synthetic))
             if row == table.rows[0]:
-                lines = [in_words(estimate(_values(runs[baseline], measure)))]
-                lines += [] if synthetic else [f"paper: {paper[baseline][measure]:.2f}"]
-                cells.append("\n".join(lines))
+                cells.append(cell(_values(runs[baseline], measure), None, paper[baseline][measure], None, synthetic))
             grid.add_row(*cells)
     return grid
-
-
-def in_words(value: Estimate) -> str:
-    """Such as "26.62 ± 0.31"; without a spread where there was one seed."""
-    return f"{value.mean:.2f}" + (f" ± {value.sd:.2f}" if value.n > 1 else "")
-
-
-def difference_in_words(value: Estimate) -> str:
-    """Such as "+1.32 [+0.41, +2.23]", or with "no conclusion" where the interval holds 0 or there is none."""
-    if value.n == 1:
-        return f"{value.mean:+.2f} (one seed: no conclusion)"
-    verdict = "" if value.verdict in "+-" else "\nno conclusion"
-    return f"{value.mean:+.2f} [{value.low:+.2f}, {value.high:+.2f}]{verdict}"
 
 
 def as_data(table: Table, data: str, runs: Runs, seeds: Sequence[int]) -> Mapping[str, Any]:
@@ -182,10 +155,6 @@ def as_data(table: Table, data: str, runs: Runs, seeds: Sequence[int]) -> Mappin
             for training in table.trainings
         ],
     }
-
-
-def _sign(effect: float) -> str:
-    return "+" if effect > 0 else "-" if effect < 0 else "0"
 
 
 def _values(scores: Sequence[Scores], measure: str) -> list[float]:

@@ -198,6 +198,8 @@ class TrainConfig:
             raise ConfigError(f"optimiser.learning_rate: {self.optimiser.learning_rate}, expected more than 0")
         if any(length < 32 or length % 32 for length in self.data.size):
             raise ConfigError(f"data.size: {list(self.data.size)}, expected multiples of 32")
+        if self.benet_recipe and (problem := self.benet_recipe.problem()):
+            raise ConfigError(problem)
         teachers, name = len(self.recipe.teachers), self.recipe.name
         if name == "baseline" and teachers:
             raise ConfigError("recipe.teachers: a baseline has none; set recipe.name to ft or ka")

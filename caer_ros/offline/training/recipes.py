@@ -71,28 +71,23 @@ class BenetRecipe:
     extra: ExtraData | None = None
     """Extra data (ED), trained on beside data; benet.extra_labels is its number of labels."""
 
-    def __post_init__(self) -> None:
-        """Check what types cannot say.
-
-        Raises:
-            ValueError: names the field.
-        """
-        for name in ("raw", "mask_some", "extract", "mask_all", "min_visible", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"benet_recipe.{name}: {getattr(self, name)}, expected 0 to 1")
-        if not self.raw + self.mask_some > 0:
-            raise ValueError("benet_recipe: one of raw and mask_some must be above 0, as no other is always possible")
+    def problem(self) -> str | None:
+        """What types cannot say: the field that is out of its range, and what is expected; None: all is well."""
+        between = ("raw", "mask_some", "extract", "mask_all", "min_visible", "flip")
+        ranges = {**dict.fromkeys(between, (0, 1)), "hue": (0, 0.5), "rotation": (0, 45)}
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                return f"benet_recipe.{name}: {getattr(self, name)}, expected {low} to {high}"
+        if not self.mask_some:
+            return "benet_recipe.mask_some: 0, but without it the bottom-up head learns nothing"
         for name in ("scale", "colour", "blur"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
-                raise ValueError(f"benet_recipe.{name}: {low} to {high}, expected two numbers above 0 in order")
+                return f"benet_recipe.{name}: [{low}, {high}], expected two numbers above 0, the lower first"
         for name in ("perspective", "translation", "noise", "heatmap_weight", "size_weight", "emotion_weight"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"benet_recipe.{name}: {getattr(self, name)}, expected 0 or more")
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"benet_recipe.hue: {self.hue}, expected 0 to 0.5")
-        if not 0 <= self.rotation <= 45:
-            raise ValueError(f"benet_recipe.rotation: {self.rotation}, expected 0 to 45")
+                return f"benet_recipe.{name}: {getattr(self, name)}, expected 0 or more"
+        return None
 
 
 @dataclass(frozen=True)

@@ -134,3 +134,62 @@ def test_a_variance_far_from_zero_is_still_right():
     box = torch.tensor([[[0.5, 0.5, 8.0, 5.0]]])
     near, far = pooling.variance(values, box).item(), pooling.variance(values + 100, box).item()
     assert far == pytest.approx(near, rel=1e-2)
+
+
+# --- At centres, and of queries --------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_reading_is_enlarging_and_then_reading(down, across, seed):
+    """Every pixel of the enlarged map; PyTorch's bilinear enlarging is the reference."""
+    values = maps(1, 3, HEIGHT, WIDTH, seed=seed)
+    height, width = down * HEIGHT, across * WIDTH
+    enlarged = torch.nn.functional.interpolate(values, (height, width), mode="bilinear", align_corners=False)[0]
+    rows, columns = np.mgrid[:height, :width].reshape(2, -1)
+    read = pooling_numpy.read_enlarged(values[0].numpy(), np.stack([columns, rows], 1), height, width)
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(read.T.reshape(3, height, width), enlarged, atol=1e-5)
+
+
+def test_centres_are_cut_to_whole_pixels_twice():
+    boxes = np.array([[10, 20, 15, 31], [0, 0, 1, 1], [-50, 0, 20, 9], [90, 70, 130, 109]], np.float32)
+    # 12.5, 25.5 -> 12, 25 -> 19.2, 26.25 -> 19, 26; the third lies to the left of the image, the last below it.
+    pixels = pooling_numpy.centre_pixels(boxes, np.array([1.6, 1.05], np.float32), 90, 176)
+    np.testing.assert_array_equal(pixels, [[19, 26], [0, 0], [0, 4], [175, 89]])
+
+
+@given(st.lists(boxes(), min_size=1, max_size=4), st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_the_centre_is_read_as_benet_s_codec_does(several, seed):
+    """Of boxes with whole centres in an image of the input's size, where both cut alike."""
+    from caer_ros.offline.codecs import benet
+
+    probabilities = torch.sigmoid(maps(1, 3, HEIGHT, WIDTH, seed=seed))
+    several = np.array(several, np.float32).round()
+    height, width = 2 * HEIGHT, 2 * WIDTH
+    pixels = pooling_numpy.centre_pixels(several, np.ones(2, np.float32), height, width)
+    read = pooling_numpy.read_enlarged(probabilities[0].numpy(), pixels, height, width)
+    np.testing.assert_allclose(read, benet.read_at_boxes(probabilities, torch.from_numpy(several)[None])[0], atol=1e-6)
+
+
+def test_the_query_that_overlaps_most_is_taken_whatever_its_rank():
+    queries = np.array([[0, 0, 9, 9], [0, 0, 5, 9], [100, 100, 109, 109], [101, 100, 110, 109]], np.float32)
+    given = np.array([[0, 0, 9, 9], [0, 0, 4, 9], [103, 100, 112, 109], [100, 100, 109, 109]], np.float32)
+    assert pooling_numpy.best_queries(queries, given).tolist() == [0, 1, 3, 2]
+    same = np.array([[1, 1, 8, 8], [0, 0, 9, 9]], np.float32)
+    assert pooling_numpy.best_queries(queries, same).tolist() == [0, 0]  # two persons, one query
+    assert pooling_numpy.best_queries(queries, np.empty((0, 4), np.float32)).tolist() == []
+
+
+def test_without_overlap_the_last_query_is_taken_and_broken_ones_never():
+    far = np.array([[500, 500, 510, 510]], np.float32)
+    queries = np.array([[0, 0, 9, 9], [20, 20, 29, 29], [np.nan] * 4], np.float32)
+    assert pooling_numpy.best_queries(queries, far).tolist() == [1]
+
+
+def test_corners_belong_to_boxes_of_queries():
+    """Pixels 0 to 9 and 10 to 19 do not meet; with a corner in common two boxes share one pixel, of 100 + 100 - 1."""
+    box = np.array([[0, 0, 9, 9]], np.float32)
+    apart, corner = [10.0, 0, 19, 9], [9.0, 9, 18, 18]
+    assert pooling_numpy.best_queries(np.array([corner, apart], np.float32), box).tolist() == [0]

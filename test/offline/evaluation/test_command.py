@@ -13,6 +13,7 @@ from caer_ros.offline.commands.evaluate import SHARED_IMAGES
 from caer_ros.offline.evaluation import predict
 from caer_ros.offline.metrics import summary
 from caer_ros.offline.metrics.joined import MetricsError
+from caer_ros.perception.person import BoxKind
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +151,30 @@ def test_heads_are_not_held_against_bodies_unless_asked(student_checkpoint, tmp_
     assert "head boxes, predicted body boxes" in capsys.readouterr().err
     assert evaluate(heads, "--model", student_checkpoint, "--any-box-kind", "--json") == 0
     assert np.isfinite(json.loads(capsys.readouterr().out)["pd"]["ap"])
+
+
+def test_heads_against_emotic_s_bodies_name_the_release_that_has_heads(own, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda *_: replace(datasets.own.load(own, "test"), name="emotic"))
+    heads = write_checkpoint(tmp_path / "heads.ckpt", box_kind=BoxKind.HEAD)
+    assert evaluate(own, "--model", heads) == 1
+    said = capsys.readouterr().err
+    assert (
+        "annotated are body boxes, predicted head boxes; these are not compared unless that is asked for (--any" in said
+    )
+    assert "EMOTIC's head boxes are those of the CVPR'17 release" in said
+    assert "test_bi.json" in said
+    assert evaluate(own, "--model", heads, "--any-box-kind", "--json") == 0
+    assert "Predicted are head boxes, annotated body boxes." in json.loads(capsys.readouterr().out)["notes"]
+
+
+def test_er_says_how_it_was_read(own, student_checkpoint, capsys):
+    assert evaluate(own, "--model", student_checkpoint) == 0
+    assert "read: the mean over the box" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("option", ["--flip", "--person-centric"])
+def test_what_belongs_to_benet_is_refused_of_others(own, student_bundle, student_checkpoint, capsys, option):
+    assert evaluate(own, "--model", student_checkpoint, option) == 1
+    assert "holds a student; " in capsys.readouterr().err
+    assert evaluate(own, "--model", student_bundle, option) == 1
+    assert f"{option}: {student_bundle} is a bundle; give the checkpoint (.ckpt) of a BENet" in capsys.readouterr().err

@@ -194,3 +194,14 @@ def test_what_is_no_result_is_said(answers, tmp_path):
     good = write(tmp_path / "d", samples, images)
     with pytest.raises(MetricsError, match=r"c: images not in the predictions: 39\.png"):
         compare.compare([results.read(good), results.read(folder)])
+
+
+@pytest.mark.parametrize(
+    ("ways", "noted"), [((("box_mean",), ("query",)), True), ((("centre",), ("centre",)), False), (((), ()), False)]
+)
+def test_er_that_was_read_in_different_ways_is_noted(answers, tmp_path, ways, noted):
+    samples, images = answers
+    folders = [write(tmp_path / str(place), samples, images, pooling=way) for place, way in enumerate(ways)]
+    notes = compare.compare([results.read(folder) for folder in folders], replicates=0).notes
+    said = "in different ways: the mean over the box; of the query with the highest IoU."
+    assert any(note.endswith(said) for note in notes) == noted

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
 import pytest
+from graphs import write_bundle
 from tiny_student import LABELS, write_checkpoint, write_own
 
 from caer_ros.offline import export
+from caer_ros.offline import predictions as tables
 from caer_ros.offline.datasets import images, load
-from caer_ros.offline.evaluation import predict
+from caer_ros.offline.evaluation import person_centric, predict
 from caer_ros.offline.evaluation.predict import EvaluationError
+from caer_ros.offline.models.configs import BenetConfig
 from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked
 from caer_ros.offline.sample import DatasetError
+from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, plain_card, save
 from caer_ros.perception import bundle as bundles
 from caer_ros.perception import predictor
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.person import BoxKind, ScoreType
+from caer_ros.perception.resizing import Resize
 from caer_ros.taxonomy import CAER_S, EMOTIC, HECO
 
 CPU = EngineSettings("cpu", threads=1)
@@ -137,6 +142,181 @@ def test_images_come_in_order_and_are_checked(dataset, tmp_path):
     gone = replace(dataset.samples[0], path=tmp_path / "gone.png")
     with pytest.raises(DatasetError, match=r"gone\.png"):
         list(predict.read_ahead([gone]))
+
+
+# --- How emotions are read -----------------------------------------------------------------------------------------
+
+SHORT_SIDE = {"mode": "short_side", "short": 64, "max": 640, "multiple": 32, "interpolation": "linear"}
+
+
+def hand_made(folder, emotions, **changes):
+    """A bundle of two slots that box the whole image and its left half, and say ``emotions`` [2,3] of them."""
+    graph = {
+        "scores": (0.002, 0.001),  # far below what a table keeps
+        "emotions": np.asarray(emotions, np.float32),
+        "shift": np.array([[0, 0, 0, 0], [0, 0, -0.5, 0]]),
+        **changes.pop("graph", {}),
+    }
+    return bundles.read(write_bundle(folder, graph, resize=SHORT_SIDE, **changes))
+
+
+@pytest.fixture(scope="module")
+def bright(tmp_path_factory):
+    """One white image of 90×120, which the rule brings to 64×96, and three persons."""
+    path = tmp_path_factory.mktemp("bright") / "white.png"
+    assert cv2.imwrite(str(path), np.full((90, 120, 3), 255, np.uint8))
+    boxes = np.array([[1, 1, 118, 88], [3, 3, 50, 80], [13, 31, 22, 40]], np.float32)
+    root = write_own(tmp_path_factory.mktemp("own"))
+    sample = next(sample for sample in load("own", root, "test").samples if len(sample) == 1)
+    many = {name: np.repeat(getattr(sample, name), 3, axis=0) for name in ("emotions", "vad", "votes", "weights")}
+    return replace(sample, path=path, boxes=boxes, gender=("",) * 3, age=("",) * 3, **many)
+
+
+def test_a_bundle_of_queries_is_read_in_the_slot_that_overlaps_most(tmp_path, bright):
+    emotions = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])
+    bundle = hand_made(tmp_path / "queries", emotions, pooling="query", predictable=list(LABELS[:2]))
+    result = predict.predict_bundle(bundle, [bright], CPU)
+    (image,) = result.images
+    assert len(image.boxes) == 0  # no score suffices for a person, and yet
+    np.testing.assert_allclose(image.pooled[:, :2], emotions[[0, 1, 1], :2], rtol=1e-6)
+    assert np.isnan(image.pooled[:, 2]).all()
+    assert result.header.pooling == ("query",)
+
+
+@pytest.mark.parametrize("score_type", ["sigmoid", "softmax"])
+def test_a_bundle_of_centres_is_read_off_the_enlarged_probabilities(tmp_path, bright, score_type):
+    import torch
+
+    maps = np.random.default_rng(0).normal(0, 2, (3, 32, 48)).astype(np.float32)  # stride 2
+    bundle = hand_made(
+        tmp_path / score_type,
+        np.full((2, 3), 0.5),
+        graph={"emotion_maps": maps},
+        pooling="centre",
+        score_type=score_type,
+    )
+    (image,) = predict.predict_bundle(bundle, [bright], CPU).images
+    probabilities = torch.sigmoid(torch.from_numpy(maps))[None]
+    enlarged = torch.nn.functional.interpolate(probabilities, (64, 96), mode="bilinear", align_corners=False)[0]
+    # Centres 59, 44 and 26, 41 and 17, 35 of 120×90 are at 47, 31 and 20, 29 and 13, 24 of 96×64.
+    expected = enlarged[:, [31, 29, 24], [47, 20, 13]].T
+    if score_type == "softmax":
+        expected = expected.logit().softmax(1)
+    np.testing.assert_allclose(image.pooled, expected, atol=1e-5)
+
+
+def test_without_maps_only_queries_can_be_read(tmp_path, bright):
+    bundle = hand_made(tmp_path / "bare", np.full((2, 3), 0.5), pooling="box_mean")
+    (image,) = predict.predict_bundle(bundle, [bright], CPU).images
+    assert image.pooled is None
+
+
+def test_the_table_says_how_it_was_read(student_bundle, dataset, predicted, tmp_path):
+    assert predicted.header.pooling == ("box_mean",)
+    path = tmp_path / "predictions.jsonl"
+    tables.write(path, predicted)
+    assert tables.read_header(path) == predicted.header
+
+
+@pytest.mark.parametrize("option", ["flip", "person_centric"])
+def test_what_belongs_to_benet_is_refused_of_others(student_checkpoint, dataset, option):
+    with pytest.raises(EvaluationError, match=r"best\.ckpt: holds a student; .* BENet's protocol alone"):
+        predict.predict_checkpoint(student_checkpoint, dataset.samples, "cpu", **{option: True})
+
+
+@pytest.fixture(scope="module")
+def benet_checkpoint(tmp_path_factory):
+    return write_benet(tmp_path_factory.mktemp("benet") / "best.ckpt")
+
+
+def write_benet(path, **config):
+    """A tiny BENet with weights that are large enough for scores to differ, short side 64."""
+    import torch
+
+    from caer_ros.offline.models.benet import Benet
+
+    config = BenetConfig(width=8, modules=1, blocks=1, **config)
+    torch.manual_seed(0)
+    network = Benet(config, len(LABELS))
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    with torch.no_grad():
+        network.train()(torch.randn(4, 3, 64, 64))
+    card = CheckpointCard(
+        task="benet",
+        config={"benet": asdict(config)},
+        labels=LABELS,
+        known=LABELS,
+        label_set="moods",
+        multi_label=True,
+        box_kind=BoxKind.BODY,
+        resize=Resize("short_side", short=64, longest=640, multiple=64),
+        version="0.1.0",
+        commit="",
+        data="nothing: random weights",
+        recipe="none",
+        epoch=0,
+        metrics={},
+    )
+    entries = {PREFIX + name: value for name, value in network.state_dict().items()}
+    save({"caer": plain_card(card), "state_dict": entries}, path)
+    return path
+
+
+def test_a_benet_is_read_at_centres_as_its_own_codec_reads(benet_checkpoint, dataset):
+    """At the input's size, so that nothing lies between the two."""
+    import torch
+
+    from caer_ros.offline import single_shot
+    from caer_ros.offline.codecs import benet as codec
+
+    picture = images.read(dataset.samples[0].path)[:64, :64]
+    sample = next(sample for sample in dataset.samples if len(sample) == 2)
+    boxes = np.array([[3, 5, 21, 40], [30, 2, 63, 60]], np.float32)
+    graph, card = single_shot.load_graph(benet_checkpoint)
+    bundle = predict._as_bundle(benet_checkpoint, card, graph)
+    ask = predict._single_shot(bundle, predict._network(graph))
+    _, pooled = ask(replace(sample, boxes=boxes, size=(64, 64)), picture, 0.01, None)
+    with torch.inference_mode():
+        maps = codec.merge(graph.network(graph.normalised(torch.from_numpy(picture.copy())[None])))
+    expected = codec.read_at_boxes(maps.emotion_maps, torch.from_numpy(boxes)[None])[0]
+    assert np.ptp(pooled) > 0.01
+    np.testing.assert_allclose(pooled, expected, atol=1e-4)
+
+
+def test_a_benet_can_be_read_as_its_published_scores_are(benet_checkpoint, dataset, monkeypatch):
+    asked, samples = [], dataset.samples[1:3]
+
+    def refined(found, network, samples, flip, watch):
+        asked.append((network.config.width, len(samples), flip, watch))
+        return replace(found, images=[replace(image, pooled=image.pooled * 0) for image in found.images])
+
+    monkeypatch.setattr(person_centric, "refined", refined)
+
+    def ask(**options):
+        return predict.predict_checkpoint(benet_checkpoint, samples, "cpu", **options)
+
+    def read(table):
+        return np.concatenate([image.pooled for image in table.images])
+
+    plain, flipped = ask(), ask(flip=True)
+    assert asked == []
+    assert (plain.header.pooling, flipped.header.pooling) == (("centre",), ("centre", "flip"))
+    assert plain.header.max_persons == 15
+    assert np.abs(read(plain) - read(flipped)).max() > 1e-3
+    both = ask(flip=True, person_centric=True)
+    assert asked == [(8, len(samples), True, iter)]
+    assert both.header.pooling == ("centre", "flip", "person_centric")
+    assert not read(both).any()
+    for ours, theirs in zip(flipped.images, both.images, strict=True):
+        np.testing.assert_array_equal(ours.boxes, theirs.boxes)  # those who are found stay
+
+
+def test_a_benet_without_the_head_cannot_take_part_by_it(tmp_path, dataset):
+    path = write_benet(tmp_path / "best.ckpt", person_centric=False)
+    with pytest.raises(EvaluationError, match=r"best\.ckpt: this BENet has no person-centric head"):
+        predict.predict_checkpoint(path, dataset.samples, "cpu", person_centric=True)
 
 
 # --- Other labels --------------------------------------------------------------------------------------------------
