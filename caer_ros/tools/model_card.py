@@ -79,7 +79,7 @@ def lines(card: dict[str, Any]) -> list[str]:
     for name in ("data", "recipe", "commit"):
         wrapped = textwrap.wrap(provenance[name], 100) or ["—"]
         text += [f"  {name if not i else '':<15} {line}" for i, line in enumerate(wrapped)]
-    text += [f"  measured        {m['name']} {m['value']:g} ({m['protocol']})" for m in provenance["metrics"]]
+    text += [f"  score           {m['name']} {m['value']:g} ({m['protocol']})" for m in provenance["metrics"]]
     text += [
         f"  file            {file['path']}, {file['size'] / 1e6:.1f} MB, sha256 {file['sha256']}"
         for file in card["files"].values()
