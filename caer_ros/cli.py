@@ -86,7 +86,7 @@ COMMANDS = (
     Command(("import", "benet"), "caer_ros.offline.commands.import_benet", "a bundle of BENet's published weights"),
     Command(("import", "dsct"), "caer_ros.offline.commands.import_dsct", "a bundle of DSCT's published weights"),
     Command(("export",), "caer_ros.offline.commands.export", "make a model bundle of a checkpoint"),
-    Command(("reproduce",), "caer_ros.offline.commands.reproduce", "train and print a table of the paper"),
+    Command(("reproduce",), "caer_ros.offline.commands.reproduce", "train and print a table of a paper"),
     Command(("bench", "node"), "caer_ros.tools.bench_node", "measure the latency and throughput of the node"),
     Command(("bench", "evaluate"), "caer_ros.tools.bench_evaluate", "measure the evaluation of bags"),
     Command(("bench", "tracking"), "caer_ros.tools.bench_tracking", "measure detection and identity on generated bags"),

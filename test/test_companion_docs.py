@@ -1,4 +1,4 @@
-"""docs/training.md, evaluation.md and models.md: quick blocks are run, all other commands parsed by the real parsers."""
+"""docs/training.md, evaluation.md, models.md: quick blocks are run, all other commands parsed by the real parser."""
 
 from __future__ import annotations
 

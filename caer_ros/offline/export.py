@@ -126,11 +126,13 @@ def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:
 
     The batch is dynamic; so are height and width where the resize rule keeps the aspect.
     """
-    example = torch.zeros(2, *graph.typical, 3, dtype=torch.uint8, device=graph.mean.device)
+    sides = graph.typical
     dynamic: dict[int, Any] = {0: torch.export.Dim("B")}
     if not graph.fixed:
+        sides = (max(sides[0], 2 * graph.multiple), max(sides[1], 2 * graph.multiple))  # torch.export freezes a 1
         least = -(-graph.smallest // graph.multiple)
         dynamic |= {axis: graph.multiple * torch.export.Dim(name, min=least) for axis, name in ((1, "h"), (2, "w"))}
+    example = torch.zeros(2, *sides, 3, dtype=torch.uint8, device=graph.mean.device)
     program = torch.onnx.export(
         _Present(graph).eval(),
         (example,),

@@ -135,7 +135,9 @@ def match(cost: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
 
 
 def best_query(boxes: Tensor, truth: Truth) -> Tensor:
-    """[B,P] the query whose box overlaps each person's most, as the paper's test reads emotions; no least overlap.
+    """[B,P] the query whose box overlaps each person's most, however little.
+
+    By plain IoU, enough to watch a training; the exact rule of the published test is ``pooling_numpy.best_queries``.
 
     Args:
         boxes: [B,N,4] of one layer.

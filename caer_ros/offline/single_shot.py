@@ -24,6 +24,7 @@ INPUT = "images"
 UNTAUGHT = -1e4
 """Logit, before a softmax, of a label that cannot be predicted: its probability is 0, and fp16 can hold it."""
 _TYPICAL = (480, 640)  # of a camera: an example of what a rule that keeps the aspect is given
+_WIDE = (1080, 1920)
 
 
 class ExportError(Exception):
@@ -87,6 +88,8 @@ class SingleShotGraph(nn.Module):
         if any(side % self.multiple or not side for side in sides):
             given = "x".join(map(str, sides))
             raise ExportError(f"{resize.mode} of {given} pixels: sides must be multiples of {self.multiple}")
+        if resize.mode == "short_side" and min(plan(resize, *_WIDE).canvas) < self.smallest:
+            raise ExportError(f"short side {resize.short}: a wide image would have less than {self.smallest} rows")
         self.network = network
         self.resize = resize
         self.max_persons = max_persons
@@ -170,5 +173,7 @@ def _graph(network: nn.Module, card: CheckpointCard, max_persons: int | None) ->
         from caer_ros.offline.models.dsct import Dsct
 
         assert isinstance(network, Dsct)
+        if max_persons not in (None, network.config.subjects):
+            raise ExportError(f"max_persons {max_persons}: this DSCT has {network.config.subjects} subject queries")
         return DsctGraph(network, card.resize, card.multi_label, card.predictable)
     raise ExportError(f'holds a {card.task}; only a "student", a "benet" or a "dsct" finds persons and their emotions')

@@ -1,4 +1,4 @@
-"""Write a trained student as a model bundle that the node loads: ONNX file, model.yaml and README.
+"""Write a trained network as a model bundle that the node loads: ONNX file, model.yaml and README.
 
 What ONNX Runtime answers is compared with PyTorch first; nothing is written where they differ.
 """
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer export``."""
-    parser.add_argument("checkpoint", type=Path, help="of a student, such as runs/NAME/checkpoints/best.ckpt")
+    parser.add_argument(
+        "checkpoint", type=Path, help="of a student, BENet or DSCT, such as runs/NAME/checkpoints/best.ckpt"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="the bundle, such as models/NAME")
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle if it exists")
     parser.add_argument("--name", default="", help="of the bundle (default: the folder's)")
@@ -43,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--calibration-images", type=whole, default=200, metavar="N", help="default: %(default)s")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="check on these images (default: the demo's)")
-    parser.add_argument("--max-persons", type=whole, default=100, help="default: %(default)s")
+    parser.add_argument(
+        "--max-persons", type=whole, metavar="K", help="default: 100 of a student, 15 of a BENet; a DSCT has its own"
+    )
     parser.add_argument(
         "--person-threshold", type=part, default=0.3, help="lowest score of a person (default: %(default)s)"
     )

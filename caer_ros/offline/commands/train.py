@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from caer_ros.offline.training import config as configuration
 
     if args.fields:
-        configuration.parser().print_help()
+        print(configuration.explanation())
         return 0
     if args.config is None:
         raise argparse.ArgumentTypeError("which configuration? Name a YAML file, or one of ours: see --help")

@@ -59,7 +59,7 @@ KEPT = 0.01
 """Lowest detection score in a table. Ours: below it COCO's mean precision does not change in the third digit."""
 MAPS = "emotion_maps"
 _EPS = 1e-6
-"""As in ``graphs.benet``: probabilities become logits between this and 1 less this."""
+"""Keeps the logits finite that probabilities become: they are clamped to between this and 1 less this."""
 _READ_AHEAD = 8
 
 
@@ -152,7 +152,7 @@ def predict_checkpoint(
         return found
     from caer_ros.offline.evaluation.person_centric import refined
 
-    return refined(found, benet.network, samples, flip, watch)
+    return refined(found, benet.network, samples, flip, watch, short=card.resize.short)
 
 
 def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, str]:

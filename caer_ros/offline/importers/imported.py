@@ -22,7 +22,7 @@ from caer_ros.offline.models.configs import BenetConfig
 from caer_ros.offline.single_shot import ExportError
 from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, plain_card, save
 from caer_ros.offline.training.systems import LONGEST
-from caer_ros.perception.resizing import Resize
+from caer_ros.perception.resizing import Resize, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SUFFIX = ".ckpt"
 """Of a checkpoint, by which `caer evaluate` tells one from a bundle."""
 _BENET_SHORT, _BENET_MULTIPLE = 512, 64
-_DSCT_SHORT, _DSCT_LONGEST, _DSCT_LEAST = 800, 1333, 64
+_DSCT_SHORT, _DSCT_LONGEST = 800, 1333
 """The coarsest of DSCT's levels is 1/64 of the input."""
 
 
@@ -104,15 +104,15 @@ def dsct(path: Path, backbone: BackboneName, dataset: DatasetName, short: int = 
     from caer_ros.offline.graphs.dsct import DsctGraph
     from caer_ros.offline.models.dsct import Dsct  # it imports transformers, which takes seconds
 
-    if short < _DSCT_LEAST:
-        raise ImporterError(f"--short {short}: expected {_DSCT_LEAST} pixels or more, such as {_DSCT_SHORT}")
+    longest = max(short, round(short * _DSCT_LONGEST / _DSCT_SHORT))
+    rule = Resize("short_side", short=short, longest=longest, multiple=DsctGraph.multiple)
+    if min(plan(rule, 9, 16).canvas) < DsctGraph.smallest:  # before minutes of work
+        raise ImporterError(f"--short {short}: too few pixels for DSCT's coarsest level; take 128 or more")
     entries = read(path)
     config, state, left_over = dsct_entries.convert(entries, backbone, dataset)
     known = published.dsct(config, dataset)
     network = Dsct(config, len(known.labels))
     _fill(network, state, path)
-    longest = max(short, round(short * _DSCT_LONGEST / _DSCT_SHORT))
-    rule = Resize("short_side", short=short, longest=longest, multiple=DsctGraph.multiple)
     return _imported(entries, network, {"dsct": asdict(config)}, known, rule, left_over, _fusion(config, dataset))
 
 

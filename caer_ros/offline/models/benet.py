@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 STRIDES = (4, 2)
 """Pixels of the input between two of a map, in the order of the lists in ``BenetMaps``."""
-MULTIPLE = 32
-"""An input's sides are multiples of this: each stream halves the resolution once more. Published: of 64."""
 _SPREAD = 1e-3
 """Standard deviation of new convolutions."""
 

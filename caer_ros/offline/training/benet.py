@@ -11,10 +11,8 @@ from torch import Tensor
 from caer_ros.offline import benet_losses
 from caer_ros.offline.codecs import centre
 from caer_ros.offline.models.benet import Benet, load_pose
-from caer_ros.offline.models.configs import BenetConfig
 from caer_ros.offline.training.benet_augmentation import Head, probabilities
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.recipes import BenetRecipe
 from caer_ros.offline.training.tasks import Loss, Step, Task
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.benet_losses import ImageMean
     from caer_ros.offline.training.benet_data import BenetBatch, Scale
     from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.training.recipes import BenetRecipe
 
 _NAMES = {
     Head.DETECTION: ("heatmap.0", "heatmap.1", "size.0", "size.1"),
@@ -148,8 +147,10 @@ def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool 
         BackboneError: ``benet_recipe.weights`` cannot be read or do not fit.
         ConfigError: as ``BenetTask``.
     """
-    recipe = config.benet_recipe or BenetRecipe()
-    task = BenetTask(Benet(config.benet or BenetConfig(), labels), multi_label, recipe)
+    recipe = config.benet_recipe
+    assert config.benet is not None  # TrainConfig fills both in
+    assert recipe is not None
+    task = BenetTask(Benet(config.benet, labels), multi_label, recipe)
     if recipe.weights and initialise:
         load_pose(task.network, Path(recipe.weights))
     return task.to(memory_format=torch.channels_last)

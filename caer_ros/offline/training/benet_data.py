@@ -24,7 +24,6 @@ from caer_ros.offline.training.augmentation import clamp
 from caer_ros.offline.training.benet_augmentation import Change, Head
 from caer_ros.offline.training.config import ConfigError
 from caer_ros.offline.training.data import read
-from caer_ros.offline.training.recipes import BenetRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,9 +126,11 @@ class BenetExamples(data.Dataset[BenetExample]):
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig, seed: int | None, extra: Dataset | None = None) -> None:
-        self.recipe = config.benet_recipe or BenetRecipe()
+        assert config.benet is not None  # TrainConfig fills both in
+        assert config.benet_recipe is not None
+        self.recipe = config.benet_recipe
         self.labels = len(dataset.labels)
-        self.extra_labels = config.benet.extra_labels if config.benet else 0
+        self.extra_labels = config.benet.extra_labels
         self._side = config.data.size[0]
         self._unlabelled_are_negative = config.data.unlabelled_are_negative
         self._seed = seed

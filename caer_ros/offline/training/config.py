@@ -242,6 +242,22 @@ def find(name: str) -> Path:
 
 def parser() -> ArgumentParser:
     """A parser whose options are the fields of ``TrainConfig``, such as ``--data.batch``."""
+    result = _without_fields()
+    result.add_class_arguments(TrainConfig, None)
+    return result
+
+
+def explanation() -> str:
+    """What every field means, for a person to read."""
+    result = _without_fields()
+    optional = {name: section for sections in _SECTIONS.values() for name, section in sections.items()}
+    result.add_class_arguments(TrainConfig, None, skip=set(optional))
+    for name, section in optional.items():
+        result.add_class_arguments(section, name)
+    return str(result.format_help())
+
+
+def _without_fields() -> ArgumentParser:
     from jsonargparse import ArgumentParser, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -249,7 +265,6 @@ def parser() -> ArgumentParser:
         prog="caer train CONFIG", usage="%(prog)s [FIELDS]", exit_on_error=False, add_help=False, allow_abbrev=False
     )
     result.add_argument("--config", action="config", help="see CONFIG")
-    result.add_class_arguments(TrainConfig, None)
     return result
 
 

@@ -1,4 +1,4 @@
-"""What each task of a training is made of: its examples, how they become batches, its losses, its input's rule."""
+"""What each task of a training is made of: its examples, how they become batches, and its input's rule."""
 
 from __future__ import annotations
 

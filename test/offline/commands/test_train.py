@@ -25,6 +25,8 @@ def test_every_field_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--fields"]) == cli.OK
     said = " ".join(capsys.readouterr().out.split())
     assert "--data.batch BATCH Images in a step, over all processes together. (type: int, default: 20)" in said
+    assert "--benet.width" in said
+    assert "--dsct_recipe.longest" in said
 
 
 @pytest.mark.parametrize(

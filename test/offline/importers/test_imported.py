@@ -180,7 +180,7 @@ def test_another_network_than_said(benet_entries, dsct_entries, saved):
         ),
         (lambda: imported.benet(saved(pose)), "an HRNet or HigherHRNet, not a trained BENet"),
         (lambda: imported.benet(benet, short=500), "--short 500: .*multiple of 64"),
-        (lambda: imported.dsct(other, "resnet50", "emotic", short=8), "--short 8: expected"),
+        (lambda: imported.dsct(other, "resnet50", "emotic", short=8), "--short 8: too few pixels"),
     ):
         with pytest.raises(ImporterError, match=says):
             call()
