@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+_WIDE = (1080, 1920)  # of a camera: the longest image that a graph must take
 OPSET, IR_VERSION = 18, 8
 """What ONNX Runtime 1.17, the oldest that the robot may have, reads."""
 
@@ -84,6 +85,10 @@ def export(
     if not graph.max_persons:
         raise ExportError(
             f"{checkpoint}: a network without a detection head finds no persons; train it with detection: true"
+        )
+    if not graph.fixed and min(plan(graph.resize, *_WIDE).canvas) < graph.smallest:
+        raise ExportError(
+            f"{checkpoint}: short side {graph.resize.short}: a wide image would have less than {graph.smallest} rows"
         )
     pictures = demo_pictures() if pictures is None else pictures
     inputs = inputs_of(graph.resize, pictures)

@@ -24,7 +24,6 @@ INPUT = "images"
 UNTAUGHT = -1e4
 """Logit, before a softmax, of a label that cannot be predicted: its probability is 0, and fp16 can hold it."""
 _TYPICAL = (480, 640)  # of a camera: an example of what a rule that keeps the aspect is given
-_WIDE = (1080, 1920)
 
 
 class ExportError(Exception):
@@ -88,8 +87,6 @@ class SingleShotGraph(nn.Module):
         if any(side % self.multiple or not side for side in sides):
             given = "x".join(map(str, sides))
             raise ExportError(f"{resize.mode} of {given} pixels: sides must be multiples of {self.multiple}")
-        if resize.mode == "short_side" and min(plan(resize, *_WIDE).canvas) < self.smallest:
-            raise ExportError(f"short side {resize.short}: a wide image would have less than {self.smallest} rows")
         self.network = network
         self.resize = resize
         self.max_persons = max_persons

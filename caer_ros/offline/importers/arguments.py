@@ -19,7 +19,7 @@ def add(parser: argparse.ArgumentParser, file: str, example: str) -> None:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="keep the network as a checkpoint of ours too, NAME.ckpt: for caer evaluate dataset, and to train on",
+        help="keep the network as a checkpoint of ours too, NAME.ckpt: for caer evaluate dataset",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what exists")
     parser.add_argument(
@@ -44,7 +44,7 @@ def write(imported: Imported, args: argparse.Namespace) -> int:
     size = f"{bundle.files['model'].size / 1e6:.2f} MB, weights {args.weights}"
     print(f"{bundle.path}: {bundle.name} {bundle.version}, {bundle.model_version}, {size}")
     if args.checkpoint:
-        print(f"{args.checkpoint}: the same network for caer evaluate and training")
+        print(f"{args.checkpoint}: the same network for caer evaluate")
     print(f"ONNX Runtime against PyTorch, {exported.graph}")
     print(f"with weights as stored:       {exported.stored}")
     print(f"Licence {bundle.licence}, commercial use unknown. {imported.terms}.")

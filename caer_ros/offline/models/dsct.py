@@ -356,6 +356,9 @@ def inverse_sigmoid(values: Tensor, epsilon: float = 1e-5) -> Tensor:
 
 
 def _check(config: DsctConfig) -> None:
+    for name in ("subjects", "width", "layers", "heads", "points", "feedforward"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} {getattr(config, name)}: expected 1 or more")
     for name in ("spatial", "semantic"):
         if not 0 <= getattr(config, name) <= config.contexts:
             raise ValueError(

@@ -23,7 +23,7 @@ from caer_ros.offline.training import benet_augmentation as augmentation
 from caer_ros.offline.training.augmentation import clamp
 from caer_ros.offline.training.benet_augmentation import Change, Head
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.data import read
+from caer_ros.offline.training.data import described, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +145,8 @@ class BenetExamples(data.Dataset[BenetExample]):
             raise ConfigError(
                 f"benet.extra_labels: {self.extra_labels}, but {extra.name} has {len(extra.labels)} labels"
             )
+        self.extra_seen = f"; {described(extra)}" if extra else ""
+        """The extra data, for a person to read."""
         self._items = [*_items(dataset, extra=False), *(_items(extra, extra=True) if extra else ())]
 
     def __len__(self) -> int:

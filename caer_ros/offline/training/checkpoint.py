@@ -103,7 +103,7 @@ def load_network(path: str | Path) -> tuple[nn.Module, CheckpointCard]:
     card = card_of(content, path)
     try:
         network = build(card.task, architecture(card), len(card.labels))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its card is broken at {error}") from error
     load_entries(network, content["state_dict"], path)
     return network.eval(), card

@@ -189,6 +189,12 @@ def read(sample: Sample) -> NDArray[np.uint8]:
     return pixels
 
 
+def described(dataset: Dataset) -> str:
+    """What is in a split, for a person to read."""
+    samples = dataset.samples
+    return f"{dataset.name}, {dataset.split}: {len(samples)} images, {sum(map(len, samples))} persons"
+
+
 def mixed(*values: int) -> int:
     """A seed from several numbers, such that neighbours give unrelated streams."""
     return int(np.random.SeedSequence(values).generate_state(1, np.uint64)[0])

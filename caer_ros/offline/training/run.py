@@ -28,7 +28,7 @@ from caer_ros.offline.sample import DatasetError
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training import config as configuration
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.data import TrainOrder, ValidationOrder, loader, mixed
+from caer_ros.offline.training.data import TrainOrder, ValidationOrder, described, loader, mixed
 from caer_ros.offline.training.folder import Folder, Row, commit
 from caer_ros.offline.training.measures import Means, Outcomes
 from caer_ros.offline.training.systems import system
@@ -129,6 +129,8 @@ class _Run:
         _check_alike(self.train_set, val_set)
         seed, self.system = config.trainer.seed, system(config)
         examples = self.system.examples(self.train_set, seed)
+        self.extra: str = examples.extra_seen if config.benet else ""
+        """What is learnt from beside the training set, for a person to read."""
         rank, processes = fabric.global_rank, fabric.world_size
         self.order = TrainOrder(len(examples), config.data.batch, seed, rank, processes)
         val_examples = self.system.examples(val_set, None)
@@ -303,7 +305,7 @@ class _Run:
     def _seen(self) -> str:
         """What it learns from, for a person to read."""
         data = self.train_set
-        return f"{data.name}, {data.split}: {len(data.samples)} images, {sum(map(len, data.samples))} persons"
+        return described(data) + self.extra
 
     def _restore(self, saved: dict[str, Any]) -> None:
         missing, left = self.task.load_state_dict(saved["state_dict"], strict=False)
@@ -311,6 +313,8 @@ class _Run:
         if missing or left:
             raise checkpoint.CheckpointError(f"{self.folder.last}: does not fit its run, at {min([*missing, *left])}")
         self.optimiser.load_state_dict(saved["optimizer_states"][0])
+        for group in self.optimiser.param_groups:
+            group.setdefault("scale", 1.0)  # checkpoints of before there were several groups do not say it
         self.fabric.strategy.precision.load_state_dict(saved["precision"])
         progress = saved["progress"]
         self.progress = Progress(progress["epoch"], progress["batch"], row=progress["row"], best=progress["best"])

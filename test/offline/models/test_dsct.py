@@ -274,6 +274,8 @@ def test_the_papers_baseline_has_subjects_only():
         ({"semantic": -1}, "semantic -1"),
         ({"width": 48}, "width 48"),
         ({"first_fusion": 3}, "first_fusion 3: expected 1 to 2"),
+        ({"heads": 0}, "heads 0: expected 1 or more"),
+        ({"subjects": 0}, "subjects 0: expected 1 or more"),
     ],
 )
 def test_impossible_configurations(change, says):

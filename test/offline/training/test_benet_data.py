@@ -167,6 +167,8 @@ def test_extra_data_follows_with_labels_of_its_own(dataset: Dataset, benet: Trai
     assert batch.emotions[1:].isnan().all()
     assert batch.extra_emotions[0].isnan().all()
     assert not batch.extra_emotions[1:][batch.present[1:]].isnan().any()
+    assert benet_data.examples(dataset, config, None).extra_seen == ""
+    assert benet_data.examples(dataset, config, 0).extra_seen.startswith("; own, train+val: ")
     with pytest.raises(ConfigError, match=r"benet.extra_labels: 8, but own has 3 labels"):
         benet_data.examples(dataset, replace(config, benet=replace(config.benet, extra_labels=8)), 0)
 

@@ -122,6 +122,15 @@ def test_a_teacher_then_students_by_each_recipe(config: TrainConfig, tmp_path: P
     assert {name.split(".")[0] for name in entries} == {"network", "amalgamation"}
 
 
+def test_a_run_of_before_parameters_had_groups_goes_on(config: TrainConfig) -> None:
+    last = train(changed(config, trainer={"epochs": 1})).last
+    content = checkpoint.load(last)
+    for group in content["optimizer_states"][0]["param_groups"]:
+        del group["scale"]
+    checkpoint.save(content, last)
+    assert train(config).epochs == config.trainer.epochs
+
+
 class Stopped(Exception):
     """As if the machine went off here."""
 
