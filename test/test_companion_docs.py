@@ -124,7 +124,7 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [TRAINING, EVALUATION], ids=["training", "evaluation"])
+@pytest.mark.parametrize("page", [TRAINING, EVALUATION, MODELS], ids=PAGES)
 def test_links_to_headings_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(#([^)]+)\)", page):
         assert target in anchors(page)

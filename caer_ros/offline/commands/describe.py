@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from caer_ros.offline.models.configs import Resnet
 
 NETWORKS = {
     "student": "emotion maps and persons in one pass",
@@ -17,10 +19,6 @@ NETWORKS = {
     "dsct": "DSCT: a few subject queries on Deformable DETR",
     "two_branch": "peer: two ResNet-18, for one person and its scene",
 }
-
-
-Resnet = Literal["resnet18", "resnet50", "resnet101"]
-"""What a DSCT can be built on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +47,15 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
+    from caer_ros.offline.models.configs import Resnet
     from caer_ros.offline.models.description import describe
 
     if len(args.size) > 2:
         raise argparse.ArgumentTypeError("--size: give one number, or height and width")
+    if args.name == "dsct" and args.backbone not in (None, *get_args(Resnet)):
+        raise argparse.ArgumentTypeError(f"--backbone {args.backbone}: a dsct has {', '.join(get_args(Resnet))}")
+    if args.name in ("benet", "two_branch") and args.backbone:
+        raise argparse.ArgumentTypeError(f"--backbone {args.backbone}: a {args.name} has no choice")
     size = (args.size[0], args.size[-1])
     entries: list[dict[str, Any]] = []
     for name in [args.name] if args.name else NETWORKS:
@@ -86,6 +89,8 @@ def _backbone(name: str, given: str | None) -> str:
 
 
 def _resnet(given: str | None) -> Resnet:
+    from caer_ros.offline.models.configs import Resnet
+
     return next((name for name in get_args(Resnet) if name == given), "resnet50")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Resnet = Literal["resnet18", "resnet50", "resnet101"]
+"""What a DSCT can be built on."""
+
 
 @dataclass(frozen=True)
 class BenetConfig:
@@ -33,7 +36,7 @@ class DsctConfig:
     Where the paper and the public code differ, both are here; the code's way is the default.
     """
 
-    backbone: Literal["resnet18", "resnet50", "resnet101"] = "resnet50"
+    backbone: Resnet = "resnet50"
     """resnet18 is in the paper, but the public code refuses it."""
     subjects: int = 4
     """N subject queries, which is the most persons that it finds: EMOTIC 4, CAER-S 9."""

@@ -64,3 +64,10 @@ def test_three_sizes():
 def test_a_backbone_that_will_not_do():
     with pytest.raises(BackboneError, match="no backbone"):
         caer("student", "--backbone", "nonsense")
+
+
+def test_a_backbone_that_a_network_has_not():
+    with pytest.raises(argparse.ArgumentTypeError, match="a dsct has resnet18, resnet50, resnet101"):
+        caer("dsct", "--backbone", "resnet34")
+    with pytest.raises(argparse.ArgumentTypeError, match="a benet has no choice"):
+        caer("benet", "--backbone", "resnet18")
