@@ -288,8 +288,8 @@ def test_a_benet_is_read_at_centres_as_its_own_codec_reads(benet_checkpoint, dat
 def test_a_benet_can_be_read_as_its_published_scores_are(benet_checkpoint, dataset, monkeypatch):
     asked, samples = [], dataset.samples[1:3]
 
-    def refined(found, network, samples, flip, watch):
-        asked.append((network.config.width, len(samples), flip, watch))
+    def refined(found, network, samples, flip, watch, short):
+        asked.append((network.config.width, len(samples), flip, watch, short))
         return replace(found, images=[replace(image, pooled=image.pooled * 0) for image in found.images])
 
     monkeypatch.setattr(person_centric, "refined", refined)
@@ -306,7 +306,7 @@ def test_a_benet_can_be_read_as_its_published_scores_are(benet_checkpoint, datas
     assert plain.header.max_persons == 15
     assert np.abs(read(plain) - read(flipped)).max() > 1e-3
     both = ask(flip=True, person_centric=True)
-    assert asked == [(8, len(samples), True, iter)]
+    assert asked == [(8, len(samples), True, iter, 64)]  # the checkpoint's own size
     assert both.header.pooling == ("centre", "flip", "person_centric")
     assert not read(both).any()
     for ours, theirs in zip(flipped.images, both.images, strict=True):
