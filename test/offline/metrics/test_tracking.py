@@ -22,9 +22,10 @@ def numbers(result):
     return {field.name: np.asarray(getattr(result, field.name)) for field in fields(result)}
 
 
-def assert_same(first, second):
+def assert_same(first, second, but=()):
     for name, value in numbers(first).items():
-        np.testing.assert_allclose(value, numbers(second)[name], rtol=1e-9, err_msg=name)
+        if name not in but:
+            np.testing.assert_allclose(value, numbers(second)[name], rtol=1e-9, err_msg=name)
 
 
 def frames_of(seed, name="front", rename=str, length=40):
@@ -114,7 +115,10 @@ def test_names_and_orders_mean_nothing(seed):
         ids = [seen.tracked.ids[row] for row in other]
         shuffled.append((persons, found(truth.image_id, seen.boxes[other], ids, size=SIZE)))
     random.shuffle(shuffled)
-    assert_same(tracking(together(frames)), tracking(together(shuffled)))
+    result = tracking(together(frames))
+    assert_same(result, tracking(together(renamed)))
+    # Where two assignments of an image overlap equally, which one CLEAR goes on with is a matter of order (seed 551).
+    assert_same(result, tracking(together(shuffled)), but=("switches",))
 
 
 @given(st.integers(2, 12).flatmap(lambda count: st.tuples(st.just(count), st.integers(1, count - 1))))
