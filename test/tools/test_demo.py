@@ -126,7 +126,9 @@ def children(env, program):
 def test_whoever_stops_it_stops_its_processes_too(people_bag, tmp_path, number, code):
     out, env = tmp_path / "out", environment(tmp_path)
     env["ROS_LOG_DIR"] = str(out / "logs" / "ros")
-    with process([*DEMO, "--bag", str(people_bag), "--out", str(out)], env, tmp_path / "demo", LIMIT) as running:
+    with process(
+        [*DEMO, "--bag", str(people_bag), "--out", str(out), "--rate", "0.2"], env, tmp_path / "demo", LIMIT
+    ) as running:
         running.wait_for("playing", LIMIT)
         assert until(lambda: children(env, "play"))
         assert children(env, "caer_ros.node.emotion_node")
