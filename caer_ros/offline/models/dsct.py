@@ -6,7 +6,6 @@ from timm and transformers, and the decoder layer is ours. What the paper leaves
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +15,6 @@ from torch import Tensor, nn
 from transformers import DeformableDetrConfig
 from transformers.models.deformable_detr import modeling_deformable_detr as detr
 
-from caer_ros.offline.importers import dsct as authors
-from caer_ros.offline.importers import entries
 from caer_ros.offline.models.backbone import Backbone
 
 if TYPE_CHECKING:
@@ -33,8 +30,6 @@ _TEMPERATURE = 10000
 _EPSILON = 1e-6
 _PRIOR = 0.01
 """Of each class at the start, so that the many negatives do not swamp the first steps (focal loss)."""
-
-_log = logging.getLogger(__name__)
 
 
 class DsctOutput(NamedTuple):
@@ -65,7 +60,7 @@ class Dsct(nn.Module):
     Args:
         config: what it is built of.
         labels: E, the number of emotions.
-        weights: of the backbone, see ``Backbone``. The paper: "imagenet", and then ``load_coco``.
+        weights: of the backbone, see ``Backbone``. The paper: "imagenet", and then ``importers.coco.load``.
 
     Raises:
         ValueError: the configuration is impossible.
@@ -286,42 +281,6 @@ class Fusion(nn.Module):
             return [torch.zeros_like(indices, dtype=subjects.dtype) for indices in groups]
         among = products if self.config.weighting == "semantic" else -distances.expand_as(products)
         return [among.gather(-1, indices) for indices in groups]
-
-
-class CocoEntries(NamedTuple):
-    """What ``load_coco`` did, by the names of entries."""
-
-    taken: list[str]
-    """Of the network, those that are the file's now."""
-    left: list[str]
-    """Of the file, those that the network has no place for: the heads of COCO's classes and boxes."""
-    random: list[str]
-    """Of the network, those that stay as they were: the subjects and their heads."""
-
-
-def load_coco(network: Dsct, path: Path) -> CocoEntries:
-    """Initialises a network from a Deformable DETR that was trained on COCO, a checkpoint of that paper's authors.
-
-    As in the authors' code of DSCT, every entry of the same name is taken. COCO's queries become the contexts; subjects
-    and both heads stay random. A ResNet-101 takes what a file of ResNet-50 has of it, and a network without contexts
-    leaves the queries.
-
-    Raises:
-        ImporterError: the file cannot be read, is of another network, or has an entry in another shape.
-    """
-    found, left = authors.renamed(entries.read(path).tensors, path)
-    own = network.state_dict()
-    if not network.config.contexts:
-        left += [name for name in found if name == "contexts"]
-    taken = {name: value for name, value in found.items() if name in own and name not in left}
-    left += [name for name in found if name not in own]
-    authors.check_shapes(taken, own, path)
-    if "level_embeddings" not in taken:
-        raise entries.ImporterError(f"{path} is no Deformable DETR: it lacks transformer.level_embed")
-    network.load_state_dict(taken, strict=False)
-    random = [name for name in own if name not in taken]
-    _log.info("%s: %d entries taken, %d left over, %d of the network random", path, len(taken), len(left), len(random))
-    return CocoEntries(list(taken), left, random)
 
 
 def position_encoding(mask: Tensor | None, level: Tensor) -> Tensor:

@@ -72,6 +72,7 @@ class DsctTask(Task):
 
 def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool = True) -> DsctTask:
     """The task of a configuration, as ``tasks.build``; also raises ConfigError for a network that cannot be."""
+    from caer_ros.offline.importers import coco
     from caer_ros.offline.importers.entries import ImporterError
     from caer_ros.offline.models import dsct
 
@@ -81,7 +82,7 @@ def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool 
     try:
         built = dsct.Dsct(network, labels, config.model.weights if initialise else None)
         if initialise and recipe.weights is not None:
-            dsct.load_coco(built, Path(recipe.weights))
+            coco.load(built, Path(recipe.weights))
     except ValueError as error:
         raise ConfigError(f"dsct.{error}") from error
     except ImporterError as error:
