@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -43,7 +44,7 @@ class SingleShotOutput(NamedTuple):
     """[B,E,h,w] logits; only evaluation fetches them. None: the network has no maps."""
 
 
-class SingleShotGraph(nn.Module):
+class SingleShotGraph(nn.Module, ABC):
     """What the graphs of all networks share: the input, and how logits become probabilities.
 
     Args:
@@ -107,9 +108,9 @@ class SingleShotGraph(nn.Module):
         """Height and width of the input, for a camera's image of 640x480 where it depends on the image."""
         return plan(self.resize, *_TYPICAL).canvas
 
+    @abstractmethod
     def forward(self, images: Tensor) -> SingleShotOutput:
         """Images uint8 [B,H,W,3] RGB."""
-        raise NotImplementedError
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images uint8 [B,H,W,3] as planes [B,3,H,W] by ImageNet's mean and standard deviation."""

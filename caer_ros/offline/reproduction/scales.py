@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from caer_ros.offline.datasets.synthetic.scenes import Settings
@@ -19,15 +19,15 @@ class Scale:
     epochs: int
     learning_rate: float | None
     """None: that of the paper's configuration, and its schedule."""
-    schedule: Literal["constant", "cosine"]
+    schedule: Literal["constant", "cosine"] = "constant"
     """KA's and BENet's is constant."""
-    precision: Literal["32", "bf16-mixed"]
-    seeds: int
-    blocks: int
+    precision: Literal["32", "bf16-mixed"] = "32"
+    seeds: int = 3
+    blocks: int = 1
     """How many of a table's data sets are done on synthetic data."""
     images: int
     """Synthetic images to train on; a fifth of it more to choose the epoch, and two fifths to test."""
-    pictures: Settings
+    pictures: Settings = field(default_factory=Settings)
     """What synthetic images are like."""
 
 
@@ -81,10 +81,7 @@ SCALES = {
         epochs=2,
         teacher_epochs=1,
         learning_rate=1e-3,
-        schedule="constant",
-        precision="32",
         seeds=1,
-        blocks=1,
         images=48,
         teacher_images=48,
         pictures=SMALL_PICTURES,
@@ -102,8 +99,6 @@ SCALES = {
         learning_rate=2e-3,
         schedule="cosine",
         precision="bf16-mixed",
-        seeds=3,
-        blocks=1,
         images=2400,
         teacher_images=1800,
         pictures=SMALL_PICTURES,
@@ -121,11 +116,9 @@ SCALES = {
         learning_rate=1e-3,
         schedule="cosine",
         precision="bf16-mixed",
-        seeds=3,
         blocks=2,
         images=2000,
         teacher_images=2000,
-        pictures=Settings(),
     ),
     "full": StudentScale(
         backbone="hrnet_w32",
@@ -138,13 +131,9 @@ SCALES = {
         epochs=150,
         teacher_epochs=150,
         learning_rate=1e-3,
-        schedule="constant",
-        precision="32",
-        seeds=3,
         blocks=2,
         images=10000,
         teacher_images=20000,
-        pictures=Settings(),
     ),
 }
 """Of ``caer reproduce ka`` and ``context``."""
@@ -156,10 +145,7 @@ BENET = {
         batch=8,
         epochs=2,
         learning_rate=1e-2,
-        schedule="constant",
-        precision="32",
         seeds=1,
-        blocks=1,
         images=24,
         pictures=SMALL_PICTURES,
     ),
@@ -170,9 +156,6 @@ BENET = {
         epochs=8,
         learning_rate=2e-3,
         schedule="cosine",
-        precision="32",
-        seeds=3,
-        blocks=1,
         images=1200,
         pictures=SMALL_PICTURES,
     ),
@@ -184,10 +167,7 @@ BENET = {
         learning_rate=1e-3,
         schedule="cosine",
         precision="bf16-mixed",
-        seeds=3,
-        blocks=1,
         images=2000,
-        pictures=Settings(),
     ),
     "full": BenetScale(
         network=BenetConfig(),
@@ -195,12 +175,7 @@ BENET = {
         batch=24,
         epochs=250,
         learning_rate=None,
-        schedule="constant",
-        precision="32",
-        seeds=3,
-        blocks=1,
         images=10000,
-        pictures=Settings(),
     ),
 }
 """Of ``caer reproduce benet``."""
@@ -216,10 +191,7 @@ DSCT = {
         batch=8,
         epochs=1,
         learning_rate=1e-3,
-        schedule="constant",
-        precision="32",
         seeds=1,
-        blocks=1,
         images=10,
         pictures=SMALL_PICTURES,
     ),
@@ -231,9 +203,6 @@ DSCT = {
         epochs=10,
         learning_rate=1e-3,
         schedule="cosine",
-        precision="32",
-        seeds=3,
-        blocks=1,
         images=1200,
         pictures=SMALL_PICTURES,
     ),
@@ -245,11 +214,8 @@ DSCT = {
         epochs=50,
         learning_rate=2e-4,
         schedule="cosine",
-        precision="32",
-        seeds=3,
         blocks=2,
         images=4000,
-        pictures=Settings(),
     ),
     "full": DsctScale(
         network=DsctConfig(),
@@ -258,12 +224,8 @@ DSCT = {
         batch=32,
         epochs=50,
         learning_rate=None,
-        schedule="constant",
-        precision="32",
-        seeds=3,
         blocks=2,
         images=10000,
-        pictures=Settings(),
     ),
 }
 """Of ``caer reproduce dsct``."""
