@@ -9,9 +9,9 @@ import numpy as np
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from tiny_student import LABELS
 
-from caer_ros.definitions import PERSONS, typestore
-from caer_ros.offline.datasets.synthetic import bags, cues, scenes
+from caer_ros.offline.data.synthetic import bags, cues, plans
 from caer_ros.perception.person import BoxKind, EmotionStatus, ScoreType, TrackState
+from caer_ros.recordings.definitions import PERSONS, typestore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 IMAGES = 12
 RATE = 10.0
 EMOTIONS = "/emotion/emotions"
-SETTINGS = scenes.Settings(width=160, height=120, people=(0, 0, 1, 1))
+SETTINGS = plans.Settings(width=160, height=120, people=(0, 0, 1, 1))
 _MOODS = {"Happiness": "glad", "Excitement": "glad", "Peace": "calm"}
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from caer_ros.offline.models.configs import DsctConfig
+    from caer_ros.offline.systems.dsct.config import DsctConfig
 
 _CHANNELS = {"resnet18": (128, 256, 512), "resnet50": (512, 1024, 2048), "resnet101": (512, 1024, 2048)}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-LISTINGS = Path(__file__).parent / "offline" / "importers"
+LISTINGS = Path(__file__).parent / "offline/systems/dsct"
 
 
 def dsct(backbone: str = "resnet50", dataset: str = "emotic", seed: int = 0) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from sensor_msgs.msg import CompressedImage, Image
 
-from caer_ros.definitions import typestore
+from caer_ros.recordings.definitions import typestore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

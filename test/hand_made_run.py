@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from std_msgs.msg import Header
 
+from caer_ros.cli.demo.scoring import GroundTruth, TrueImage, TruePerson
 from caer_ros.msg import PersonEmotion, PersonEmotionArray
-from caer_ros.tools.scoring import GroundTruth, TrueImage, TruePerson
 
 if TYPE_CHECKING:
-    from caer_ros.tools.scoring import Box
+    from caer_ros.cli.demo.scoring import Box
 
 LABELS = ["Happy", "Neutral", "Sad"]
 START_NS = 1_600_000_000 * 10**9

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caer_ros import cli
+from caer_ros.cli import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +47,8 @@ def quick(page: str) -> str:
 
 def parse(words: list[str]) -> Any:
     """What the command makes of its words; SystemExit where it makes nothing of them."""
-    command = cli.find_command(words)
-    return cli.build_parser(command).parse_args(words)
+    command = command_line.find_command(words)
+    return command_line.build_parser(command).parse_args(words)
 
 
 @pytest.mark.parametrize("words", ALL, ids=lambda words: " ".join(words)[:70])
@@ -60,7 +60,7 @@ def test_a_command_is_understood(words: list[str]) -> None:
 
         config.read(args.config, args.overrides)
     elif words[0] == "distill":
-        from caer_ros.offline.commands import distill
+        from caer_ros.cli import distill
 
         distill.configure(args.config, args.output, args.output / "frames", args.network, args.fields)
 
@@ -70,9 +70,13 @@ def test_a_wrong_command_is_not() -> None:
         parse(["data", "check", "emotic"])
 
 
+def source(command: command_line.Command) -> str:
+    return (ROOT / f"{command.module.replace('.', '/')}.py").read_text()
+
+
 def test_every_command_of_the_companion_is_on_a_page() -> None:
-    used = {command.words for words in ALL if (command := cli.find_command(words))}
-    ours = {command.words for command in cli.COMMANDS if command.module.startswith("caer_ros.offline.commands.")}
+    used = {command.words for words in ALL if (command := command_line.find_command(words))}
+    ours = {command.words for command in command_line.COMMANDS if "from caer_ros.offline" in source(command)}
     written = {words for words in ours if f"`caer {' '.join(words)}`" in EVERY}
     assert ours <= used | written
 
@@ -85,7 +89,7 @@ def test_the_quick_block_of_training_runs(
     pytest.importorskip("lightning")
     monkeypatch.chdir(tmp_path)
     for words in commands(quick(TRAINING)):
-        assert cli.main(words) == cli.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
+        assert command_line.main(words) == command_line.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
     assert "quick: ok" in capsys.readouterr().out
     for name in ("runs/quick_report/report.html", "models/quick/model.onnx"):
         assert (tmp_path / name).is_file()
@@ -97,7 +101,7 @@ def test_the_quick_block_of_evaluation_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for words in commands(quick(EVALUATION)):
-        assert cli.main(words) == cli.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
+        assert command_line.main(words) == command_line.OK, f"caer {shlex.join(words)}: {capsys.readouterr().err}"
     assert (tmp_path / "runs/offline/report.html").is_file()
     assert len(json.loads((tmp_path / "data/hardest/annotations.json").read_text())["images"]) == 5
 
@@ -106,7 +110,7 @@ def test_the_example_of_own_data_is_read(tmp_path: Path) -> None:
     import cv2
     import numpy as np
 
-    from caer_ros.offline import datasets
+    from caer_ros.offline import data
 
     content = json.loads(blocks(TRAINING, "json")[0])
     (image,) = content["images"]
@@ -114,7 +118,7 @@ def test_the_example_of_own_data_is_read(tmp_path: Path) -> None:
     file.parent.mkdir()
     cv2.imwrite(str(file), np.zeros((image["height"], image["width"], 3), np.uint8))
     (tmp_path / "train.json").write_text(json.dumps(content))
-    (sample,) = datasets.load("own", tmp_path, "train").samples
+    (sample,) = data.load("own", tmp_path, "train").samples
     assert len(sample) == 2
     assert np.isnan(sample.emotions[1]).all()
 

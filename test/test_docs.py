@@ -13,7 +13,7 @@ import yaml
 from ros_process import environment, process, ros_node, run, until
 
 from caer_ros.msg import PersonEvent
-from caer_ros.perception import bundle
+from caer_ros.perception.bundle import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import torch
 
-from caer_ros.offline.export import inputs_of
-from caer_ros.offline.graphs.student import StudentGraph
+from caer_ros.offline.export.export import inputs_of
+from caer_ros.offline.systems.ka.graph import StudentGraph
 from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, build, plain_card, save
 from caer_ros.offline.training.config import ModelConfig
+from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
-from caer_ros.perception.resizing import Resize
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,11 +35,11 @@ from caer_ros.node import messages, parameters
 from caer_ros.node.diagnostics import Level, Problems, Stages, diagnostic_array
 from caer_ros.node.events import EventDetector
 from caer_ros.node.session import Model, Publishers, Session
-from caer_ros.perception import bundle as bundles
-from caer_ros.perception import predictor as predictors
-from caer_ros.perception.bundle import BundleError
+from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import BundleError
 from caer_ros.perception.engine import EngineError, EngineSettings
 from caer_ros.perception.pipeline import Pipeline
+from caer_ros.perception.predictors import predictor as predictors
 from caer_ros.srv import LoadModel
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rclpy.parameter import Parameter
 
     from caer_ros.perception.pipeline import PipelineSettings
-    from caer_ros.perception.predictor import Predictor
+    from caer_ros.perception.predictors.predictor import Predictor
 
 EMOTIONS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 EVENTS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)

@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point, Vector3
 from sensor_msgs.msg import CompressedImage, Image
 
 from caer_ros.msg import EmotionLabels, PersonEmotion, PersonEvent
-from caer_ros.perception import images
+from caer_ros.perception.imaging import decoding
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person, TrackState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from std_msgs.msg import Header
 
     from caer_ros.node.events import Event
-    from caer_ros.perception.bundle import Bundle
+    from caer_ros.perception.bundle.bundle import Bundle
 
 NAN = float("nan")
 
@@ -28,8 +28,8 @@ NAN = float("nan")
 def decode(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """RGB uint8 [H,W,3] of an image message; may share its memory. Raises ImageError."""
     if isinstance(message, CompressedImage):
-        return images.decode_compressed(message.data)
-    return images.decode(
+        return decoding.decode_compressed(message.data)
+    return decoding.decode(
         message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
     )
 

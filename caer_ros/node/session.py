@@ -16,11 +16,11 @@ from caer_ros.node import messages
 from caer_ros.node.camera import Arrival, CameraInput
 from caer_ros.node.diagnostics import Level, Problems, Rate, Stages
 from caer_ros.node.worker import Worker
-from caer_ros.perception.drawing import draw
 from caer_ros.perception.engine import EngineError
-from caer_ros.perception.images import ImageError
-from caer_ros.perception.timeline import Order
-from caer_ros.stamps import nanoseconds
+from caer_ros.perception.imaging.decoding import ImageError
+from caer_ros.perception.imaging.drawing import draw
+from caer_ros.perception.tracking.timeline import Order
+from caer_ros.recordings.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,14 +10,14 @@ import numpy as np
 
 from caer_ros.perception.calibration import calibrated, is_uncertain
 from caer_ros.perception.person import EmotionStatus, Person, TrackState
-from caer_ros.perception.smoothing import Smoother
-from caer_ros.perception.timeline import Order, Timeline
-from caer_ros.perception.tracker import Tracker, TrackerSettings
+from caer_ros.perception.tracking.smoothing import Smoother
+from caer_ros.perception.tracking.timeline import Order, Timeline
+from caer_ros.perception.tracking.tracker import Tracker, TrackerSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caer_ros.perception.predictor import Predictor
+    from caer_ros.perception.predictors.predictor import Predictor
 
 LOW_SCORE_FRACTION = 0.5
 """Detections down to this fraction of the person threshold keep a track alive, and start none (ByteTrack)."""

@@ -25,15 +25,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.perception import predictor
-from caer_ros.perception.composed import Composed
 from caer_ros.perception.engine import CPU, EngineError
-from caer_ros.perception.single_shot import SingleShot
+from caer_ros.perception.predictors import predictor
+from caer_ros.perception.predictors.composed.composed import Composed
+from caer_ros.perception.predictors.single_shot import SingleShot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from caer_ros.perception.bundle import Bundle
+    from caer_ros.perception.bundle.bundle import Bundle
     from caer_ros.perception.engine import EngineSettings
 
 SMALL = 100

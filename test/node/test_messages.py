@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 from caer_ros.msg import PersonEmotion, PersonEvent
 from caer_ros.node import messages
 from caer_ros.node.events import Event, EventType
-from caer_ros.perception.images import ImageError
+from caer_ros.perception.imaging.decoding import ImageError
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person, TrackState
-from caer_ros.stamps import nanoseconds
+from caer_ros.recordings.stamps import nanoseconds
 
 LABELS = ("calm", "happy", "sad")
 float32 = st.floats(0, 4096, width=32)

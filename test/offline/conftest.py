@@ -20,8 +20,8 @@ def student_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def student_bundle(student_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of that checkpoint: float32, eight persons at most."""
-    from caer_ros.offline.bundle_card import ExportSettings
-    from caer_ros.offline.export import export
+    from caer_ros.offline.export.card import ExportSettings
+    from caer_ros.offline.export.export import export
 
     settings = ExportSettings(weights="float32", max_persons=8, person=0.05)
     return export(student_checkpoint, tmp_path_factory.mktemp("models") / "tiny", settings).bundle.path

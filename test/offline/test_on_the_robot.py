@@ -8,16 +8,16 @@ from robot import SECOND, robot
 from tiny_student import write_own
 
 from caer_ros.msg import PersonEmotion
-from caer_ros.offline import datasets
-from caer_ros.offline.datasets import images
+from caer_ros.offline import data
 from caer_ros.offline.evaluation.predict import predict_bundle
-from caer_ros.perception import bundle
+from caer_ros.perception.bundle import bundle
+from caer_ros.recordings.annotations import image_files
 
 pytestmark = pytest.mark.timeout(180)
 
 
 def test_the_node_says_over_dds_what_the_evaluation_counts(tmp_path, student_bundle):
-    samples = datasets.load("own", write_own(tmp_path / "data"), "test").samples
+    samples = data.load("own", write_own(tmp_path / "data"), "test").samples
     threshold = bundle.read(student_bundle).thresholds.person
     predicted = predict_bundle(bundle.read(student_bundle), samples).images
 
@@ -26,7 +26,7 @@ def test_the_node_says_over_dds_what_the_evaluation_counts(tmp_path, student_bun
         running.wait_until_matched()
         for sample, offline in zip(samples, predicted, strict=True):
             running.wait(60.0)  # nobody of the last image is remembered
-            said = running.show(images.read(sample.path), running.next_stamp() // SECOND * SECOND)
+            said = running.show(image_files.read(sample.path), running.next_stamp() // SECOND * SECOND)
             ours = offline.scores >= threshold
             assert len(said.persons) == ours.sum()
             boxes = np.array([[p.x_min, p.y_min, p.x_max, p.y_max] for p in said.persons]).reshape(-1, 4)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from caer_ros.offline import datasets
-from caer_ros.offline.datasets.synthetic import folders
+from caer_ros.offline import data
+from caer_ros.offline.data.synthetic import folders
 from caer_ros.offline.evaluation.predict import predict_bundle
 from caer_ros.offline.metrics.detection import pd
 from caer_ros.offline.metrics.emotion_recognition import er
 from caer_ros.offline.metrics.joined import join
-from caer_ros.perception import bundle
+from caer_ros.perception.bundle import bundle
 
 FOLDER = Path(__file__).parents[2] / "models" / "student_synth"
 
@@ -24,7 +24,7 @@ def test_it_is_intact_small_and_says_that_it_has_never_seen_a_real_person():
 
 def test_it_finds_people_in_pictures_that_it_has_not_seen_and_knows_more_than_chance(tmp_path):
     folders.write("own", tmp_path / "data", {"test": 40}, seed=987654)
-    samples = datasets.load("own", tmp_path / "data", "test").samples
+    samples = data.load("own", tmp_path / "data", "test").samples
     joined = join(samples, predict_bundle(bundle.read(FOLDER), samples))
     # Measured when it was made, on 400 images: AP50 1.00, ER 0.55 with chance 0.125.
     assert pd(joined).ap50 > 0.9

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from graphs import LABELS, write_bundle
 
-from caer_ros.perception import bundle as bundles
-from caer_ros.perception import predictor as predictors
+from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.person import EmotionStatus, TrackState
 from caer_ros.perception.pipeline import Pipeline, PipelineSettings
-from caer_ros.perception.timeline import Order
+from caer_ros.perception.predictors import predictor as predictors
+from caer_ros.perception.tracking.timeline import Order
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.perception.predictor import Predictor
+    from caer_ros.perception.predictors.predictor import Predictor
 
 SECOND = 1_000_000_000
 

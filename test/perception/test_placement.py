@@ -12,8 +12,8 @@ import json
 import pytest
 from graphs import single_shot, write_bundle
 
-from caer_ros.perception import bundle as bundles
 from caer_ros.perception import placement
+from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.engine import CPU, Engine, EngineError, EngineSettings
 from caer_ros.perception.placement import SMALL
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from caer_ros.perception.predictor import Predictor
+    from caer_ros.perception.predictors.predictor import Predictor
 
 PHOTOS = {
     "astronaut": "astronaut.png",
@@ -52,8 +52,9 @@ def variation(
 
 
 def _table(count: int) -> None:
-    from caer_ros.perception import bundle, predictor
+    from caer_ros.perception.bundle import bundle
     from caer_ros.perception.engine import EngineSettings
+    from caer_ros.perception.predictors import predictor
 
     model = predictor.load(bundle.read(bundle.find("bootstrap")), EngineSettings(device="cpu"))
     for heights in ((150, 480), (60, 149)):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.offline.evaluation.identity import json_sha256
-from caer_ros.offline.evaluation.table import Table, percent, reading
 from caer_ros.offline.metrics.intervals import (
     Interval,
     er_statistic,
@@ -23,9 +22,10 @@ from caer_ros.offline.metrics.intervals import (
     reservation,
 )
 from caer_ros.offline.metrics.joined import MetricsError, join
-from caer_ros.offline.metrics.stability import stability
+from caer_ros.offline.metrics.over_time.stability import stability
+from caer_ros.offline.metrics.over_time.tracking import tracking
 from caer_ros.offline.metrics.summary import plain
-from caer_ros.offline.metrics.tracking import tracking
+from caer_ros.offline.reports.tables import Table, percent, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.evaluation.results import Result
     from caer_ros.offline.metrics.intervals import Statistic
     from caer_ros.offline.metrics.joined import Floats, Joined
-    from caer_ros.offline.sample import Dataset, Sample
+    from caer_ros.recordings.annotations.sample import Dataset, Sample
 
 _NAMED = 3
 """Frames that an error names."""

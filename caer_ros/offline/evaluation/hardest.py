@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions
     from caer_ros.offline.metrics.joined import Joined
-    from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
 
 SAME = 0.5
 """IoU from which two boxes are of one person."""

@@ -99,7 +99,7 @@ def bag_sha256(bag: Path) -> str:
 
 def recordings(bag: Path) -> list[Path]:
     """The files of a bag that ``bag_sha256`` is over."""
-    from caer_ros.sources import BAG_FILES
+    from caer_ros.recordings.sources import BAG_FILES
 
     if bag.is_file():
         return [bag]

@@ -17,18 +17,18 @@ import numpy as np
 from scipy.special import expit, logit, softmax
 
 from caer_ros import taxonomy
-from caer_ros.offline.codecs import pooling_numpy
-from caer_ros.offline.datasets import images
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, header_of, stacked
-from caer_ros.offline.sample import DatasetError
-from caer_ros.perception import predictor
-from caer_ros.perception.bundle import Bundle, Provenance, Thresholds
+from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, header_of, stacked
+from caer_ros.offline.evaluation import pooling_numpy
+from caer_ros.perception.bundle.bundle import Bundle, Provenance, Thresholds
 from caer_ros.perception.calibration import calibrated
 from caer_ros.perception.engine import EngineSettings
+from caer_ros.perception.imaging.resizing import place, plan
 from caer_ros.perception.person import ScoreType
 from caer_ros.perception.prediction import Prediction, Stopwatch
-from caer_ros.perception.resizing import place, plan
-from caer_ros.perception.single_shot import SingleShot, persons_of
+from caer_ros.perception.predictors import predictor
+from caer_ros.perception.predictors.single_shot import SingleShot, persons_of
+from caer_ros.recordings.annotations import image_files
+from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.graphs.benet import BenetGraph
-    from caer_ros.offline.predictions import Tracked
-    from caer_ros.offline.sample import Dataset, Sample
-    from caer_ros.offline.single_shot import SingleShotGraph
+    from caer_ros.offline.data.predictions import Tracked
+    from caer_ros.offline.export.graph import SingleShotGraph
+    from caer_ros.offline.systems.benet.graph import BenetGraph
     from caer_ros.offline.training.checkpoint import CheckpointCard
+    from caer_ros.perception.imaging.resizing import Fit
     from caer_ros.perception.person import Array
-    from caer_ros.perception.predictor import Predictor
-    from caer_ros.perception.resizing import Fit
+    from caer_ros.perception.predictors.predictor import Predictor
+    from caer_ros.recordings.annotations.sample import Dataset, Sample
 
     Image = NDArray[np.uint8]
     Pair = tuple[Sample, Image]
@@ -137,7 +137,7 @@ def predict_checkpoint(
         EvaluationError: ``flip`` or ``person_centric`` of another network, or of one without that head.
         DatasetError: as above.
     """
-    from caer_ros.offline import single_shot
+    from caer_ros.offline.export import graph as single_shot
 
     graph, card = single_shot.load_graph(path, max_persons)
     manner = tuple(name for name, given in (("flip", flip), ("person_centric", person_centric)) if given)
@@ -150,7 +150,7 @@ def predict_checkpoint(
     found = _predict(bundle, _single_shot(bundle, _network(benet)), samples, source, kept, watch, ready, manner)
     if not person_centric:
         return found
-    from caer_ros.offline.evaluation.person_centric import refined
+    from caer_ros.offline.systems.benet.person_centric import refined
 
     return refined(found, benet.network, samples, flip, watch, short=card.resize.short)
 
@@ -279,10 +279,10 @@ def read_ahead(samples: Sequence[Sample]) -> Iterator[Pair]:
     """
     with ThreadPoolExecutor(2) as pool:
         rest = iter(samples)
-        waiting = deque((sample, pool.submit(images.read, sample.path)) for sample in islice(rest, _READ_AHEAD))
+        waiting = deque((sample, pool.submit(image_files.read, sample.path)) for sample in islice(rest, _READ_AHEAD))
         while waiting:
             sample, image = waiting.popleft()
-            waiting.extend((later, pool.submit(images.read, later.path)) for later in islice(rest, 1))
+            waiting.extend((later, pool.submit(image_files.read, later.path)) for later in islice(rest, 1))
             pixels = image.result()
             if pixels.shape[:2] != tuple(sample.size):
                 found, expected = "×".join(map(str, pixels.shape[:2])), "×".join(map(str, sample.size))
@@ -363,7 +363,7 @@ def _network(graph: SingleShotGraph) -> Run:
     """PyTorch in the place of ONNX Runtime."""
     import torch
 
-    from caer_ros.offline import single_shot
+    from caer_ros.offline.export import graph as single_shot
 
     def run(batch: Image) -> dict[str, Array]:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # in float32, as ONNX Runtime computes
@@ -380,7 +380,7 @@ def _benet(path: Path, card: CheckpointCard, graph: SingleShotGraph, person_cent
             f"{path}: holds a {card.task}; the mirrored image (--flip) and the person-centric head (--person-centric) "
             'take part in BENet\'s protocol alone: give a checkpoint of a "benet"'
         )
-    from caer_ros.offline.graphs.benet import BenetGraph
+    from caer_ros.offline.systems.benet.graph import BenetGraph
 
     assert isinstance(graph, BenetGraph)
     if person_centric and not graph.network.config.person_centric:
@@ -390,7 +390,7 @@ def _benet(path: Path, card: CheckpointCard, graph: SingleShotGraph, person_cent
 
 def _as_bundle(path: Path, card: CheckpointCard, graph: SingleShotGraph) -> Bundle:
     """What a checkpoint's bundle would say of itself."""
-    from caer_ros.offline.bundle_card import ExportSettings
+    from caer_ros.offline.export.card import ExportSettings
 
     defaults = ExportSettings()
     return Bundle(

@@ -6,17 +6,17 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.offline import predictions as prediction_table
-from caer_ros.offline.datasets import own
-from caer_ros.offline.datasets.files import write_whole
-from caer_ros.offline.evaluation import as_recorded, bag_sets
+from caer_ros.offline.data import predictions as prediction_table
+from caer_ros.offline.evaluation.bags import as_recorded, bag_sets
 from caer_ros.offline.metrics.joined import MetricsError
+from caer_ros.recordings.annotations import own
+from caer_ros.recordings.annotations.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.offline.predictions import Predictions
-    from caer_ros.offline.sample import Dataset
+    from caer_ros.offline.data.predictions import Predictions
+    from caer_ros.recordings.annotations.sample import Dataset
 
 PREDICTIONS, METRICS, REPORT = "predictions.jsonl", "metrics.json", "report.html"
 FILES = frozenset({PREDICTIONS, own.WHOLE, METRICS, REPORT})

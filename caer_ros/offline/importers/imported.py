@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from caer_ros import __version__
-from caer_ros.offline.bundle_card import ExportSettings
-from caer_ros.offline.export import Exported, export
-from caer_ros.offline.importers import benet as benet_entries
-from caer_ros.offline.importers import dsct as dsct_entries
+from caer_ros.offline.export.card import ExportSettings
+from caer_ros.offline.export.export import Exported, export
+from caer_ros.offline.export.graph import ExportError
 from caer_ros.offline.importers import published
 from caer_ros.offline.importers.entries import Entries, ImporterError, read
-from caer_ros.offline.models.benet import Benet
-from caer_ros.offline.models.configs import BenetConfig
-from caer_ros.offline.single_shot import ExportError
+from caer_ros.offline.systems.benet import weights as benet_entries
+from caer_ros.offline.systems.benet.config import BenetConfig
+from caer_ros.offline.systems.benet.network import Benet
+from caer_ros.offline.systems.dsct import weights as dsct_entries
+from caer_ros.offline.systems.system import LONGEST
 from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, plain_card, save
-from caer_ros.offline.training.systems import LONGEST
-from caer_ros.perception.resizing import Resize, plan
+from caer_ros.perception.imaging.resizing import Resize, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from caer_ros.offline.importers.dsct import BackboneName, DatasetName
     from caer_ros.offline.importers.published import Published
-    from caer_ros.offline.models.configs import DsctConfig
+    from caer_ros.offline.systems.dsct.config import DsctConfig
+    from caer_ros.offline.systems.dsct.weights import BackboneName, DatasetName
 
 SUFFIX = ".ckpt"
 """Of a checkpoint, by which `caer evaluate` tells one from a bundle."""
@@ -101,8 +101,8 @@ def dsct(path: Path, backbone: BackboneName, dataset: DatasetName, short: int = 
     Raises:
         ImporterError: the file cannot be read, or is no DSCT's of that backbone and data set.
     """
-    from caer_ros.offline.graphs.dsct import DsctGraph
-    from caer_ros.offline.models.dsct import Dsct  # it imports transformers, which takes seconds
+    from caer_ros.offline.systems.dsct.graph import DsctGraph
+    from caer_ros.offline.systems.dsct.network import Dsct  # it imports transformers, which takes seconds
 
     longest = max(short, round(short * _DSCT_LONGEST / _DSCT_SHORT))
     rule = Resize("short_side", short=short, longest=longest, multiple=DsctGraph.multiple)

@@ -12,7 +12,8 @@ from caer_ros.perception.person import BoxKind
 from caer_ros.taxonomy import LABEL_SETS
 
 if TYPE_CHECKING:
-    from caer_ros.offline.models.configs import BenetConfig, DsctConfig
+    from caer_ros.offline.systems.benet.config import BenetConfig
+    from caer_ros.offline.systems.dsct.config import DsctConfig
 
 DATASETS = {"emotic": "emotic", "caers": "caer_s"}
 """What DSCT was trained on, as ``caer import dsct --dataset`` calls it, and its label set."""

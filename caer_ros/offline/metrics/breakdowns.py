@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caer_ros.offline.metrics.joined import Floats, Joined
-    from caer_ros.offline.sample import Sample
+    from caer_ros.recordings.annotations.sample import Sample
 
 BREAKDOWNS = ("persons in the image", "box height", "truncation", "gender", "age")
 _HEIGHTS = (0.125, 0.25, 0.5, 0.75)

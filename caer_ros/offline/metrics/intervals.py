@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from caer_ros.offline.metrics.joined import Joined
-    from caer_ros.offline.sample import Sample
+    from caer_ros.recordings.annotations.sample import Sample
 
 FEW = 10
 """Independent groups below which a percentile bootstrap is known to be too narrow; our choice."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
-    from caer_ros.offline.sample import Sample
+    from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions
+    from caer_ros.recordings.annotations.sample import Sample
 
 Floats = NDArray[np.float64]
 Annotations = Literal["labels", "any_vote", "majority"]

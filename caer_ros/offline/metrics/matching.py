@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.offline.data.predictions import ImagePrediction
     from caer_ros.offline.metrics.joined import Floats, Joined
-    from caer_ros.offline.predictions import ImagePrediction
 
 IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 

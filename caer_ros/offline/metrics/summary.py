@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.offline.metrics.affect import Affect, affect
-from caer_ros.offline.metrics.agreement import Agreement, agreement
+from caer_ros.offline.metrics.annotators import Agreement, agreement
 from caer_ros.offline.metrics.breakdowns import Control, Group, breakdowns, label_shuffle
-from caer_ros.offline.metrics.calibration import Reliability, reliability
 from caer_ros.offline.metrics.detection import OperatingPoint, PersonDetection, operating_point, pd, pd_benet_compat
 from caer_ros.offline.metrics.emotion_recognition import Classification, EmotionRecognition, classification, er
 from caer_ros.offline.metrics.intervals import (
@@ -28,12 +27,13 @@ from caer_ros.offline.metrics.intervals import (
 )
 from caer_ros.offline.metrics.joined import Annotations, Joined, MetricsError, join
 from caer_ros.offline.metrics.on_the_field import THRESHOLD, TOP, OnTheField, oer, oer_benet_compat, oer_strict
+from caer_ros.offline.metrics.reliability import Reliability, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from caer_ros.offline.predictions import PredictionHeader, Predictions
-    from caer_ros.offline.sample import Dataset
+    from caer_ros.offline.data.predictions import PredictionHeader, Predictions
+    from caer_ros.recordings.annotations.sample import Dataset
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,11 +15,11 @@ from caer_ros.offline.reproduction.laboratory import published_numbers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.offline.models.configs import BenetConfig
     from caer_ros.offline.reproduction.laboratory import Laboratory, Scores
     from caer_ros.offline.reproduction.scales import BenetScale
-    from caer_ros.offline.sample import Dataset
+    from caer_ros.offline.systems.benet.config import BenetConfig
     from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.recordings.annotations.sample import Dataset
 
 ROWS = {
     "bu": "BU",
@@ -124,13 +124,13 @@ def config(laboratory: Laboratory[BenetScale], row: str, data: str, seed: int, f
 
 def measure(checkpoint: Path, test: Dataset, device: str) -> Scores:
     """Everything of the three tables that the network has heads for, in percent, mean with the mirrored image."""
-    from caer_ros.offline.evaluation.person_centric import refined
     from caer_ros.offline.evaluation.predict import predict_checkpoint
     from caer_ros.offline.metrics.detection import pd, pd_benet_compat
     from caer_ros.offline.metrics.emotion_recognition import er
     from caer_ros.offline.metrics.joined import join
     from caer_ros.offline.metrics.on_the_field import oer, oer_benet_compat
-    from caer_ros.offline.models.benet import Benet
+    from caer_ros.offline.systems.benet.network import Benet
+    from caer_ros.offline.systems.benet.person_centric import refined
     from caer_ros.offline.training.checkpoint import load_network
 
     network, card = load_network(checkpoint)

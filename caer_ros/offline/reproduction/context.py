@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 
 from caer_ros import taxonomy
-from caer_ros.offline import datasets
-from caer_ros.offline.datasets import images
-from caer_ros.offline.datasets.files import write_whole
-from caer_ros.offline.datasets.synthetic import cues, folders, truth
-from caer_ros.offline.reproduction.intervals import Estimate, difference_in_words, estimate, in_words, paired
+from caer_ros.offline import data as datasets
+from caer_ros.offline.data.synthetic import cues, drawn_truth, folders
 from caer_ros.offline.reproduction.laboratory import split_sizes
+from caer_ros.offline.reproduction.seeds import Estimate, difference_in_words, estimate, in_words, paired
 from caer_ros.offline.reproduction.trainings import measure
+from caer_ros.recordings.annotations import image_files
+from caer_ros.recordings.annotations.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from caer_ros.offline.reproduction.trainings import StudentLaboratory
-    from caer_ros.offline.sample import Dataset
+    from caer_ros.recordings.annotations.sample import Dataset
 
 SCENE = (0.0, 0.5, 1.0)
 """How much the scene tells, in steps of the study."""
@@ -114,7 +114,7 @@ def compute(laboratory: StudentLaboratory) -> float:
     """GFLOPs of the network at the study's input size."""
     import torch
 
-    from caer_ros.offline.models.description import describe
+    from caer_ros.offline.systems.components.description import describe
     from caer_ros.offline.training import checkpoint
     from caer_ros.offline.training.config import ModelConfig
 
@@ -139,7 +139,7 @@ def _measured(laboratory: StudentLaboratory, scene: float, seed: int) -> dict[st
     if not scores.is_file():
         laboratory.say(f"scene {scene:g}, seed {seed}")
         root = folder / "data"
-        if not (root / truth.FILE).is_file():  # written last
+        if not (root / drawn_truth.FILE).is_file():  # written last
             shutil.rmtree(root, ignore_errors=True)
             sizes = split_sizes(laboratory.scale.images, folders.FORMATS["heco"].splits)
             settings = replace(laboratory.scale.pictures, dials=cues.Dials(FACE, POSTURE, scene))
@@ -170,7 +170,7 @@ def crops(data: Dataset, folder: Path) -> Dataset:
     """The same persons, each cut out into a picture of its own in ``folder``, which the box fills."""
     samples = []
     for sample in data.samples:
-        pixels = images.read(sample.path)
+        pixels = image_files.read(sample.path)
         for index, box in enumerate(sample.boxes):
             left, top, right, bottom = np.rint(box).astype(int).tolist()
             part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
@@ -193,7 +193,7 @@ def _bounds(root: Path) -> dict[str, float]:
     """What perfect perception reaches on the very test split, in percent."""
     from caer_ros.offline.metrics.average_precision import average_precision
 
-    true = truth.read(root)
+    true = drawn_truth.read(root)
     persons = [person for image in true.images if image.split == "test" for person in image.persons]
     targets = np.eye(len(cues.EMOTIONS))[[person.emotion for person in persons]]
     seen = {"best": cues.CUES, "best_alone": ("face", "posture")}

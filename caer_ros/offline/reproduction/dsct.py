@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from caer_ros.offline.models.configs import DsctConfig
     from caer_ros.offline.reproduction.laboratory import Laboratory, Scores
     from caer_ros.offline.reproduction.scales import DsctScale
-    from caer_ros.offline.sample import Dataset
+    from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
     from caer_ros.offline.training.config import TrainConfig
-    from caer_ros.offline.training.recipes import DsctRecipe
+    from caer_ros.recordings.annotations.sample import Dataset
 
     Change = Callable[[DsctConfig], DsctConfig]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.offline.reproduction.intervals import cell, estimate
+from caer_ros.offline.reproduction.seeds import cell, estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

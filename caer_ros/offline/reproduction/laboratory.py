@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import yaml
 
 from caer_ros import share
-from caer_ros.offline.datasets.files import write_whole
 from caer_ros.offline.reproduction.scales import Scale
+from caer_ros.recordings.annotations.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from caer_ros.offline.sample import Dataset
     from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.recordings.annotations.sample import Dataset
 
 SEEDS = {"heco": 1, "emotic": 2, "affectnet": 3, "emoset": 4, "coco": 5, "caer_s": 6}
 """Of the synthetic images, so that no picture is in two data sets."""
@@ -90,7 +90,7 @@ class Laboratory(Generic[S]):
 
     def load(self, data: str, split: str) -> Dataset:
         """One split of a data set, rendered first where it is synthetic."""
-        from caer_ros.offline import datasets
+        from caer_ros.offline import data as datasets
 
         return datasets.load(self.format(data), self.root(data), split)
 
@@ -116,10 +116,10 @@ class Laboratory(Generic[S]):
             if data not in self.roots:
                 raise ReproductionError(f"{data} is needed and not given: add --path {data}=FOLDER")
             return self.roots[data]
-        from caer_ros.offline.datasets.synthetic import folders, truth
+        from caer_ros.offline.data.synthetic import drawn_truth, folders
 
         folder = self.output / "data" / data
-        if not (folder / truth.FILE).is_file():  # written last
+        if not (folder / drawn_truth.FILE).is_file():  # written last
             shutil.rmtree(folder, ignore_errors=True)
             self.say(f"rendering {data}")
             name = self.format(data)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from caer_ros.offline.datasets.synthetic.scenes import Settings
-from caer_ros.offline.models.configs import BenetConfig, DsctConfig
+from caer_ros.offline.data.synthetic.plans import Settings
+from caer_ros.offline.systems.benet.config import BenetConfig
+from caer_ros.offline.systems.dsct.config import DsctConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

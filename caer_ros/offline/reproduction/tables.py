@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from caer_ros.offline.reproduction.intervals import cell
 from caer_ros.offline.reproduction.laboratory import published_numbers
+from caer_ros.offline.reproduction.seeds import cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.reproduction.laboratory import Scores
     from caer_ros.offline.reproduction.tables import Runs, Table, Training
-    from caer_ros.offline.sample import Dataset
     from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.recordings.annotations.sample import Dataset
 
 TEACHER_DATA = {"fer": "affectnet", "vea": "emoset", "od": "coco"}
 """The data set of each teacher's task."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from caer_ros.offline.sample import Array
     from caer_ros.offline.training.config import AugmentationConfig
+    from caer_ros.recordings.annotations.sample import Array
 
 
 class View(NamedTuple):

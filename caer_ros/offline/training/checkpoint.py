@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from caer_ros.offline.models.configs import BenetConfig, DsctConfig
-from caer_ros.offline.models.student import Student, StudentConfig
-from caer_ros.offline.models.teacher import Classifier, Detector
+from caer_ros.offline.systems.benet.config import BenetConfig
+from caer_ros.offline.systems.dsct.config import DsctConfig
+from caer_ros.offline.systems.ka.network import Student, StudentConfig
+from caer_ros.offline.systems.ka.teachers import Classifier, Detector
 from caer_ros.offline.training.config import ModelConfig
+from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
-from caer_ros.perception.resizing import Resize
 
 FORMAT = 1
 PREFIX = "network."
@@ -69,11 +70,11 @@ Architecture = ModelConfig | BenetConfig | DsctConfig
 def build(task: str, model: Architecture, labels: int, weights: str | Path | None = None) -> nn.Module:
     """An untrained network; ``weights`` of its backbone as in ``Backbone``, for students, classifiers and detectors."""
     if isinstance(model, BenetConfig):
-        from caer_ros.offline.models.benet import Benet
+        from caer_ros.offline.systems.benet.network import Benet
 
         return Benet(model, labels)
     if isinstance(model, DsctConfig):
-        from caer_ros.offline.models.dsct import Dsct  # it imports transformers, which takes seconds
+        from caer_ros.offline.systems.dsct.network import Dsct  # it imports transformers, which takes seconds
 
         return Dsct(model, labels)
     heads = {"head_width": model.head_width, "head_blocks": model.head_blocks}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caer_ros import share
-from caer_ros.offline.models.configs import BenetConfig, DsctConfig
-from caer_ros.offline.training.recipes import BenetRecipe, DsctRecipe
+from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe
+from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

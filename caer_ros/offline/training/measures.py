@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
     from numpy.typing import NDArray
 
-    from caer_ros.offline.training.tasks import Loss, Step
+    from caer_ros.offline.training.task import Loss, Step
 
 Value = TypeVar("Value")
 

@@ -23,24 +23,25 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from caer_ros import __version__
-from caer_ros.offline import losses
-from caer_ros.offline.sample import DatasetError
+from caer_ros.offline.systems.ka import losses
+from caer_ros.offline.systems.ka.task import build
+from caer_ros.offline.systems.system import system
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training import config as configuration
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.data import TrainOrder, ValidationOrder, described, loader, mixed
 from caer_ros.offline.training.folder import Folder, Row, commit
+from caer_ros.offline.training.loader import TrainOrder, ValidationOrder, described, loader, mixed
 from caer_ros.offline.training.measures import Means, Outcomes
-from caer_ros.offline.training.systems import system
-from caer_ros.offline.training.tasks import Loss, build
+from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
+    from caer_ros.offline.training.task import Loss
     from collections.abc import Callable, Iterable, Iterator
 
     from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
-    from caer_ros.offline.sample import Dataset
     from caer_ros.offline.training.config import OptimiserConfig, TrainConfig
+    from caer_ros.recordings.annotations.sample import Dataset
 
 _log = logging.getLogger(__name__)
 
@@ -371,7 +372,7 @@ def _in_short(config: TrainConfig) -> str:
 
 
 def _load(config: TrainConfig) -> tuple[Dataset, Dataset]:
-    from caer_ros.offline import datasets
+    from caer_ros.offline import data as datasets
 
     root = Path(config.data.root)
     train_set, val_set = (

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caer_ros.offline.bags import truth
-from caer_ros.offline.datasets.synthetic import bags, scenes
-from caer_ros.offline.evaluation import as_recorded, bag_measures
-from caer_ros.offline.evaluation.bag_report.pictures import of_bags
-from caer_ros.offline.evaluation.bag_summary import BagEvaluation, BagFacts
+from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked
+from caer_ros.offline.data.synthetic import bags, plans
+from caer_ros.offline.evaluation.bags import as_recorded, bag_measures
+from caer_ros.offline.evaluation.bags.bag_summary import BagEvaluation, BagFacts
 from caer_ros.offline.evaluation.identity import identify
 from caer_ros.offline.metrics import summary
-from caer_ros.offline.metrics.timing import timing
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked
+from caer_ros.offline.metrics.over_time.timing import timing
+from caer_ros.offline.reports.bag.bag_pictures import of_bags
 from caer_ros.perception.person import ScoreType
+from caer_ros.recordings.annotations import truth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.offline.evaluation.bag_report.pictures import Pictures
     from caer_ros.offline.metrics.joined import Joined
-    from caer_ros.offline.sample import Dataset
+    from caer_ros.offline.reports.bag.bag_pictures import Pictures
+    from caer_ros.recordings.annotations.sample import Dataset
 
 DELAY_NS = 60_000_000
 DEADLINE = 0.2
@@ -54,7 +54,7 @@ def record(folder, images=60, people=3, seed=2, **changes):
     The first person's emotion changes half-way, and what is said follows six images later; the second one's label
     flickers; the third is missed for ten images; and five images have a box around nobody.
     """
-    written = bags.write(folder, scenes.Settings(people=(0,) * people + (1,), **changes), seed, images)
+    written = bags.write(folder, plans.Settings(people=(0,) * people + (1,), **changes), seed, images)
     dataset = truth.from_topic(written.bag)
     dataset = replace(dataset, samples=tuple(_changed(dataset.samples)))
     header = PredictionHeader(

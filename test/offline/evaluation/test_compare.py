@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from offline.metrics.tables import prediction, random_set, sample, table
 
-from caer_ros.offline import predictions as prediction_table
-from caer_ros.offline.datasets import own
+from caer_ros.offline.data import predictions as prediction_table
 from caer_ros.offline.evaluation import compare, results
 from caer_ros.offline.metrics.detection import pd
 from caer_ros.offline.metrics.emotion_recognition import er
 from caer_ros.offline.metrics.joined import MetricsError, join
 from caer_ros.offline.metrics.on_the_field import oer
-from caer_ros.offline.sample import Dataset, Findings
 from caer_ros.perception.person import BoxKind
+from caer_ros.recordings.annotations import own
+from caer_ros.recordings.annotations.sample import Dataset, Findings
 
 LABELS = ("calm", "cross", "glad")
 

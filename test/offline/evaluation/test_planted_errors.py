@@ -23,9 +23,9 @@ import pytest
 from bag_files import image, write_bag
 from hand_made_run import LEFT, MIDDLE, RIGHT, message, person, stamp_of
 
-from caer_ros import cli
-from caer_ros.definitions import TRUTH_TOPIC
+from caer_ros.cli import command_line
 from caer_ros.msg import PersonEmotionArray
+from caer_ros.recordings.definitions import TRUTH_TOPIC
 
 CAMERA, EMOTIONS = "/camera/image_raw", "/emotion/emotions"
 SHIFTED = (LEFT[0] + 50, LEFT[1], LEFT[2] + 50, LEFT[3])
@@ -73,7 +73,7 @@ def bag(tmp_path_factory):
 def result(bag, tmp_path_factory):
     output = tmp_path_factory.mktemp("planted") / "result"
     command = ["evaluate", "bag", str(bag), "--recorded", "--deadline", "0.1", "--no-images", "--output", str(output)]
-    assert cli.main(command) == 0
+    assert command_line.main(command) == 0
     return json.loads((output / "metrics.json").read_text())
 
 

@@ -8,20 +8,22 @@ import pytest
 from graphs import write_bundle
 from tiny_student import LABELS, write_checkpoint, write_own
 
-from caer_ros.offline import export
-from caer_ros.offline import predictions as tables
-from caer_ros.offline.datasets import images, load
-from caer_ros.offline.evaluation import person_centric, predict
+from caer_ros.offline.data import load
+from caer_ros.offline.data import predictions as tables
+from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked
+from caer_ros.offline.evaluation import predict
 from caer_ros.offline.evaluation.predict import EvaluationError
-from caer_ros.offline.models.configs import BenetConfig
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked
-from caer_ros.offline.sample import DatasetError
+from caer_ros.offline.export import export
+from caer_ros.offline.systems.benet import person_centric
+from caer_ros.offline.systems.benet.config import BenetConfig
 from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, plain_card, save
-from caer_ros.perception import bundle as bundles
-from caer_ros.perception import predictor
+from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.engine import EngineSettings
+from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind, ScoreType
-from caer_ros.perception.resizing import Resize
+from caer_ros.perception.predictors import predictor
+from caer_ros.recordings.annotations import image_files
+from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.taxonomy import CAER_S, EMOTIC, HECO
 
 CPU = EngineSettings("cpu", threads=1)
@@ -57,7 +59,7 @@ def test_a_checkpoint_and_its_bundle_give_the_same_table(student_checkpoint, dat
 def test_persons_are_those_that_the_node_gets(student_bundle, dataset, predicted):
     node = predictor.load(bundles.read(student_bundle), CPU)
     for sample, image in zip(dataset.samples, predicted.images, strict=True):
-        (answer,) = node([images.read(sample.path)], predicted.header.thresholds["kept"])
+        (answer,) = node([image_files.read(sample.path)], predicted.header.thresholds["kept"])
         assert len(answer.persons) == len(image.boxes) > 0
         for person, box, score, emotions in zip(answer.persons, image.boxes, image.scores, image.emotions, strict=True):
             np.testing.assert_allclose(person.box, box, atol=0.5)
@@ -233,7 +235,7 @@ def write_benet(path, **config):
     """A tiny BENet with weights that are large enough for scores to differ, short side 64."""
     import torch
 
-    from caer_ros.offline.models.benet import Benet
+    from caer_ros.offline.systems.benet.network import Benet
 
     config = BenetConfig(width=8, modules=1, blocks=1, **config)
     torch.manual_seed(0)
@@ -268,10 +270,10 @@ def test_a_benet_is_read_at_centres_as_its_own_codec_reads(benet_checkpoint, dat
     """At the input's size, so that nothing lies between the two."""
     import torch
 
-    from caer_ros.offline import single_shot
-    from caer_ros.offline.codecs import benet as codec
+    from caer_ros.offline.export import graph as single_shot
+    from caer_ros.offline.systems.benet import codec as codec
 
-    picture = images.read(dataset.samples[0].path)[:64, :64]
+    picture = image_files.read(dataset.samples[0].path)[:64, :64]
     sample = next(sample for sample in dataset.samples if len(sample) == 2)
     boxes = np.array([[3, 5, 21, 40], [30, 2, 63, 60]], np.float32)
     graph, card = single_shot.load_graph(benet_checkpoint)

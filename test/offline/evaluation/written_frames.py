@@ -6,7 +6,7 @@ from pathlib import Path
 
 from offline.metrics.tracks import SECOND, annotated, box, found
 
-from caer_ros.offline.evaluation.bag_summary import BagFacts
+from caer_ros.offline.evaluation.bags.bag_summary import BagFacts
 
 START = 1_000 * SECOND
 

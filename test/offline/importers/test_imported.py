@@ -7,10 +7,11 @@ from authors_files import benet_file, dsct, dsct_file, untrained
 
 from caer_ros.offline.importers import imported, published
 from caer_ros.offline.importers.entries import ImporterError
-from caer_ros.offline.models.configs import BenetConfig, DsctConfig
+from caer_ros.offline.systems.benet.config import BenetConfig
+from caer_ros.offline.systems.dsct.config import DsctConfig
 from caer_ros.offline.training import checkpoint
+from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
-from caer_ros.perception.resizing import Resize
 from caer_ros.taxonomy import CAER_S, EMOTIC
 
 DETECTION = ("hm_", "hw_")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions
 from caer_ros.offline.metrics.joined import join
-from caer_ros.offline.predictions import ImagePrediction, PredictionHeader, Predictions
-from caer_ros.offline.sample import Sample
 from caer_ros.perception.person import BoxKind, ScoreType
+from caer_ros.recordings.annotations.sample import Sample
 
 SIZE = (100, 200)
 NAN = np.nan

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from offline.metrics.tables import joined, prediction, random_set, sample, table
 
+from caer_ros.offline.data.predictions import read, write
 from caer_ros.offline.metrics.emotion_recognition import er
 from caer_ros.offline.metrics.joined import MetricsError
 from caer_ros.offline.metrics.on_the_field import oer
 from caer_ros.offline.metrics.summary import evaluate
-from caer_ros.offline.predictions import read, write
-from caer_ros.offline.sample import Dataset, Findings
 from caer_ros.perception.person import BoxKind
+from caer_ros.recordings.annotations.sample import Dataset, Findings
 
 
 def dataset(samples, labels=3, multi_label=True):

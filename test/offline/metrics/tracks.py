@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from offline.metrics.tables import array, joined, prediction, sample
 
-from caer_ros.offline.predictions import Tracked
+from caer_ros.offline.data.predictions import Tracked
 
 SECOND = 10**9
 

@@ -4,14 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from caer_ros.offline.datasets.synthetic import folders
-from caer_ros.offline.datasets.synthetic.scenes import Settings
-from caer_ros.offline.models.configs import DsctConfig
+from caer_ros.offline.data.synthetic import folders
+from caer_ros.offline.data.synthetic.plans import Settings
 from caer_ros.offline.reproduction import benet, dsct
 from caer_ros.offline.reproduction.laboratory import Laboratory, ReproductionError
 from caer_ros.offline.reproduction.scales import BENET, DSCT
+from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
 from caer_ros.offline.training.config import read
-from caer_ros.offline.training.recipes import DsctRecipe
 
 
 def changed(number, row, network=None):

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from caer_ros.offline.models.benet import Benet
-from caer_ros.offline.models.configs import BenetConfig
+from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe
+from caer_ros.offline.systems.benet.network import Benet
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training.config import OptimiserConfig
 from caer_ros.offline.training.measures import Means
-from caer_ros.offline.training.recipes import BenetRecipe
 from caer_ros.offline.training.run import train
 
 if TYPE_CHECKING:

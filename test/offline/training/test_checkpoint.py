@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from caer_ros.offline.models.student import Student
+from caer_ros.offline.systems.ka.network import Student
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training import config as configuration
 from caer_ros.offline.training.checkpoint import CheckpointCard, CheckpointError
+from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
-from caer_ros.perception.resizing import Resize
 
 if TYPE_CHECKING:
     from pathlib import Path

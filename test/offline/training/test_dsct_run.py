@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from caer_ros.offline.models.configs import DsctConfig
+from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training.config import OptimiserConfig, TrainConfig
 from caer_ros.offline.training.measures import Means
-from caer_ros.offline.training.recipes import DsctRecipe
 from caer_ros.offline.training.run import RunResult, train
-from caer_ros.perception.resizing import Resize
+from caer_ros.perception.imaging.resizing import Resize
 
 if TYPE_CHECKING:
     from pathlib import Path

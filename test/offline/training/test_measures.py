@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from caer_ros.offline.training.measures import Means, Outcomes
-from caer_ros.offline.training.tasks import Loss, Step
+from caer_ros.offline.training.task import Loss, Step
 
 ALONE = SimpleNamespace(world_size=1, is_global_zero=True, device="cpu")
 

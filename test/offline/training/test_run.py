@@ -17,20 +17,20 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from caer_ros.offline.datasets import images
-from caer_ros.offline.sample import DatasetError
 from caer_ros.offline.training import checkpoint, run
 from caer_ros.offline.training import config as configuration
 from caer_ros.offline.training.config import AugmentationConfig, ConfigError, OptimiserConfig
 from caer_ros.offline.training.measures import Means
 from caer_ros.offline.training.run import TrainingError, learning_rate, train
+from caer_ros.recordings.annotations import image_files
+from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caer_ros.offline.training.config import TrainConfig
     from caer_ros.offline.training.run import RunResult
-    from caer_ros.offline.training.tasks import Task
+    from caer_ros.offline.training.task import Task
 
 TIMES = ("seconds", "images_per_second")
 
@@ -304,14 +304,14 @@ def test_nothing_is_left_of_a_run_that_could_not_begin(config: TrainConfig) -> N
 
 
 def test_a_worker_that_dies_is_an_error(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, read = os.getpid(), images.read
+    ours, read = os.getpid(), image_files.read
 
     def killed(path: Path) -> object:
         if os.getpid() != ours:
             os.kill(os.getpid(), signal.SIGKILL)
         return read(path)
 
-    monkeypatch.setattr(images, "read", killed)
+    monkeypatch.setattr(image_files, "read", killed)
     with pytest.raises(TrainingError, match=r"a process that loads images died .* Lower data.workers"):
         train(changed(config, data={"workers": 1}))
 

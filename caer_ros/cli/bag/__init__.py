@@ -1,0 +1,1 @@
+"""``caer bag``: look into recordings, annotate them, replay them."""

@@ -1,0 +1,1 @@
+"""``caer bench``: measure speed, tracking and training."""

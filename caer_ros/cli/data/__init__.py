@@ -1,0 +1,1 @@
+"""``caer data``: check and make data sets."""

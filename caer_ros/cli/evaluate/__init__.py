@@ -1,0 +1,1 @@
+"""``caer evaluate``: measure what a model perceives."""

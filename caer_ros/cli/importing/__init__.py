@@ -1,0 +1,1 @@
+"""``caer import``: make bundles of the weights that others published."""

@@ -1,0 +1,1 @@
+"""``caer models``: list, describe, verify and compare models."""

@@ -1,0 +1,1 @@
+"""``caer play``: publish recordings as a camera."""

@@ -1,0 +1,1 @@
+"""``caer watch``: see what a running node sees."""

@@ -1,1 +1,0 @@
-"""Codecs: the target and the decoding of one representation in one file."""

@@ -1,0 +1,1 @@
+"""Evaluation of bags: offline, or as recorded."""

@@ -1,0 +1,462 @@
+"""What a robot really perceived: the messages that its node published in the field, judged at a deadline.
+
+*Streaming* asks what a listener knew: a deadline after each annotated frame, the newest message by then is judged,
+whichever image it speaks of, so that slow and fast models compare honestly (after Li et al., ECCV 2020, "Towards
+Streaming Perception"). *Strict* asks for the answer to that very frame. Frames that were answered in time, late,
+dropped by the node, or lost on the way are told apart by ``account``.
+
+Times are header stamps of images and the messages' ``published`` (ROS clock): both on one clock, or deadlines mean
+nothing; the notes of ``metrics.timing`` say where it looks otherwise. Deadlines are seconds, 0 or more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caer_ros.offline.data.predictions import ImagePrediction, Predictions, Timing, Tracked
+from caer_ros.offline.metrics.detection import pd
+from caer_ros.offline.metrics.joined import MetricsError, join
+from caer_ros.offline.metrics.on_the_field import oer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from caer_ros.offline.metrics.detection import PersonDetection
+    from caer_ros.offline.metrics.joined import Floats
+    from caer_ros.offline.metrics.on_the_field import OnTheField
+    from caer_ros.recordings.annotations.sample import Dataset, Sample
+
+DEADLINES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
+"""s, of the curve: from faster than a camera's period to slower than a listener's patience."""
+WARNING = "WARNING"
+"""How a note begins that makes the numbers doubtful as a whole."""
+_JITTER = 0.5
+"""Periods of the camera by which the time of an image's arrival, where it is not known, may be off."""
+
+
+class Fate(Enum):
+    """What became of a frame."""
+
+    IN_TIME = "in time"
+    """Answered by the deadline."""
+    LATE = "late"
+    """Answered, after the deadline."""
+    DROPPED = "dropped"
+    """Replaced by a newer image in the node's mailbox: the node said so."""
+    LOST = "lost"
+    """No answer, and none that the node admits to have dropped: the image did not reach the node, could not be decoded
+    or came out of order, or the node was not running; or the answer was lost before it was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """How many frames there are of each fate."""
+
+    in_time: int
+    late: int
+    dropped: int
+    lost: int
+
+    @classmethod
+    def count(cls, fates: Iterable[Fate]) -> Fates:
+        """Counts them."""
+        counts = Counter(fates)
+        return cls(*(counts[fate] for fate in (Fate.IN_TIME, Fate.LATE, Fate.DROPPED, Fate.LOST)))
+
+    @property
+    def total(self) -> int:
+        """All frames."""
+        return self.in_time + self.late + self.dropped + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of the frames of a recording, by a deadline."""
+
+    deadline: float
+    fates: tuple[Fate, ...]
+    """Of each sample."""
+    image_missing: tuple[bool, ...]
+    """Of each sample: there is an answer, but the recorder lost the image. The answer counts all the same."""
+    annotated: Fates
+    """Of the samples."""
+    frames: Fates
+    """Of all frames that are known of: whose image or whose answer is in the bag."""
+    drops: int
+    """That the node told of in all its messages."""
+    images_missing: int
+    """Frames whose answer is in the bag and whose image is not."""
+    images_lost: int
+    """Frames that the node told to have dropped, and of which there is no image in the bag. Those that its first
+    message tells of are not among them: they may be of before the recording."""
+    before_first: int
+    """Of ``frames.lost``, those before the first answered frame: the node may not have been ready."""
+    after_last: int
+    """Of ``frames.lost``, those after the last answered frame: the node may have been stopped."""
+    notes: tuple[str, ...]
+    """What is odd about the recording, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Streaming at one deadline."""
+
+    deadline: float
+    oer: float
+    """NaN without labels."""
+    chance: float
+    """The floor of OER."""
+    pd: float
+    """COCO's AP over IoU 0.50:0.95."""
+    found: float
+    """Part of the persons that a detection is matched to at IoU 0.5."""
+
+    @classmethod
+    def of(cls, deadline: float, emotions: OnTheField, persons: PersonDetection) -> Point:
+        """Of what is measured already."""
+        return cls(deadline, emotions.mean_average_precision, emotions.chance, persons.ap, float(emotions.found[0]))
+
+
+def streaming(published: Predictions, samples: Sequence[Sample], deadline: float) -> Predictions:
+    """What a listener knew of each sample: the newest message that was published by its stamp + ``deadline``.
+
+    Newest is by the time of publishing. The message may be about an earlier image or, at long deadlines, a later one;
+    before the first message, and where the newest is about an image of another size, nobody counts as found.
+
+    Args:
+        published: the node's messages, see ``bags.published``.
+        samples: annotated frames of the node's camera, each with a stamp of its own.
+        deadline: seconds.
+
+    Returns:
+        One entry for each sample, in their order and by their image ids; ``stamp``, ``timing`` and ``tracked`` are the
+        judged message's, None (and nobody tracked) where there is none.
+
+    Raises:
+        MetricsError: a sample without a stamp of its own, a message without times, or a message about the very frame
+            that says another size than is annotated.
+    """
+    messages = _Messages(published)
+    due = _stamps(samples, messages) + _nanoseconds(deadline)
+    newest = np.searchsorted(messages.times, due, side="right") - 1
+    chosen = [messages.images[index] if index >= 0 else None for index in newest.tolist()]
+    return _judged(published, samples, chosen, f"newest answer after {1000 * deadline:g} ms")
+
+
+def strict(
+    published: Predictions, samples: Sequence[Sample], deadline: float, account: Account
+) -> tuple[Predictions, list[Sample]]:
+    """The answers to the very frames. Where it came late or the node dropped the frame, nobody counts as found.
+
+    Args:
+        published, samples, deadline: as of ``streaming``.
+        account: of the same.
+
+    Returns:
+        One entry for each sample that is not LOST, and these samples.
+
+    Raises:
+        MetricsError: as ``streaming``; or the account is of other samples, or of another deadline.
+    """
+    messages = _Messages(published)
+    _stamps(samples, messages)
+    if account.deadline != deadline or len(account.fates) != len(samples):
+        raise MetricsError(
+            f"the account is of {len(account.fates)} frames by {account.deadline:g} s, not of {len(samples)} by "
+            f"{deadline:g} s"
+        )
+    kept = [(sample, fate) for sample, fate in zip(samples, account.fates, strict=True) if fate is not Fate.LOST]
+    chosen = [messages.by_stamp.get(sample.stamp or 0) if fate is Fate.IN_TIME else None for sample, fate in kept]
+    left = [sample for sample, _ in kept]
+    return _judged(published, left, chosen, f"own answer within {1000 * deadline:g} ms"), left
+
+
+def of_size_seen(published: Predictions, samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]:
+    """The samples but those that are annotated at another size than the node saw that very image at.
+
+    Returns:
+        The samples, and a line for each that is left out.
+    """
+    seen = {image.stamp: image.size for image in reversed(published.images)}
+    fit, left_out = [], []
+    for sample in samples:
+        size = seen.get(sample.stamp)
+        if size is None or tuple(size) == tuple(sample.size):
+            fit.append(sample)
+        else:
+            left_out.append(_other_size(sample, size))
+    return fit, left_out
+
+
+def ages(judged: Predictions, samples: Sequence[Sample], deadline: float) -> Floats:
+    """[N] seconds by which the answer was old: from the stamp of the judged message to that of the sample + deadline.
+
+    Args:
+        judged: of ``streaming`` with the same samples and deadline.
+
+    Returns:
+        NaN where nothing was judged. Never negative on one clock.
+    """
+    due = [(sample.stamp or 0) + _nanoseconds(deadline) for sample in samples]
+    return np.array(
+        [
+            np.nan if image.stamp is None else (end - image.stamp) / 1e9
+            for end, image in zip(due, judged.images, strict=True)
+        ]
+    )
+
+
+def point(deadline: float, judged: Predictions, dataset: Dataset, any_box_kind: bool = False) -> Point:
+    """OER and PD of what ``streaming`` gave at a deadline, of one bag or of several.
+
+    Args:
+        deadline: seconds.
+        judged, dataset: with the same labels, see ``predict.relabel``.
+        any_box_kind: as of ``joined.join``.
+
+    Raises:
+        MetricsError: as ``joined.join``.
+    """
+    known = join(dataset.samples, judged, any_box_kind=any_box_kind)
+    return Point.of(deadline, oer(known), pd(known))
+
+
+def account(published: Predictions, samples: Sequence[Sample], image_stamps: Sequence[int], deadline: float) -> Account:
+    """What became of each frame.
+
+    A frame without an answer was DROPPED if the node counts it. A message counts what the mailbox dropped between the
+    message before and itself; an image is dropped when the next one arrives, and while one image is in work others
+    arrive. So a frame between two answered ones is counted by the earlier answer if the image after the frame arrived
+    before that answer was published, else by the later one. If a message counts fewer drops than there are such frames,
+    the latest are DROPPED and the others LOST: which of them were, cannot be told. If it counts more, the others
+    between its neighbours may be meant, as far as the times allow; drops that are left then are ``images_lost``.
+
+    Args:
+        published, samples, deadline: as of ``streaming``.
+        image_stamps: header stamps of all images on the topic in the bag, in any order.
+
+    Raises:
+        MetricsError: as ``streaming``.
+    """
+    messages = _Messages(published)
+    wanted = _stamps(samples, messages).tolist()
+    images = {stamp for stamp in image_stamps if stamp > 0}
+    longest = _nanoseconds(deadline)
+    fates = {
+        stamp: Fate.IN_TIME if _timing(image).published <= stamp + longest else Fate.LATE
+        for stamp, image in messages.by_stamp.items()
+    }
+    silent = _Silent(messages, sorted(images - fates.keys()), sorted(images | fates.keys()))
+    fates.update((stamp, Fate.DROPPED if stamp in silent.dropped else Fate.LOST) for stamp in silent.stamps)
+    found = tuple(fates.get(stamp, Fate.LOST) for stamp in wanted)
+    lost = [stamp for stamp in silent.stamps if stamp not in silent.dropped]
+    answered = silent.answered
+    strange = len(messages.by_stamp.keys() - images)
+    other_camera = (
+        f"{WARNING}: {strange} of {len(messages.by_stamp)} messages are about no image of this topic in the bag: did "
+        "the node listen to another camera? Choose the topic of the images that it saw."
+    )
+    return Account(
+        deadline=deadline,
+        fates=found,
+        image_missing=tuple(stamp in messages.by_stamp and stamp not in images for stamp in wanted),
+        annotated=Fates.count(found),
+        frames=Fates.count(fates.values()),
+        drops=sum(_timing(image).drops for image in messages.images),
+        images_missing=strange,
+        images_lost=silent.images_lost,
+        before_first=bisect_left(lost, answered[0]) if answered else 0,
+        after_last=len(lost) - bisect_right(lost, answered[-1]) if answered else len(lost),
+        notes=(
+            *((other_camera,) if 2 * strange > len(messages.by_stamp) else ()),
+            *_message_notes(published, messages),
+            *_image_notes(image_stamps),
+        ),
+    )
+
+
+# --- Messages and samples --------------------------------------------------------------------------------------------
+
+
+class _Messages:
+    """The messages that say of which image they are, each image's first, in the order of publishing.
+
+    Raises:
+        MetricsError: a message without the time of its publishing.
+    """
+
+    def __init__(self, published: Predictions) -> None:
+        for image in published.images:
+            if image.timing is None or image.timing.published <= 0:
+                raise MetricsError(f"{image.image_id}: does not say when it was published: is it of a node's message?")
+        ordered = sorted(published.images, key=lambda image: _timing(image).published)
+        self.by_stamp: dict[int, ImagePrediction] = {}
+        for image in ordered:
+            if image.stamp:
+                self.by_stamp.setdefault(image.stamp, image)
+        self.images = list(self.by_stamp.values())
+        self.times: NDArray[np.int64] = np.array([_timing(image).published for image in self.images], np.int64)
+
+
+def _timing(image: ImagePrediction) -> Timing:
+    assert image.timing is not None
+    return image.timing
+
+
+def _nanoseconds(deadline: float) -> int:
+    """Of a deadline in seconds, at most 146 years, so that sums with stamps do not overflow."""
+    if not deadline >= 0:
+        raise MetricsError(f"a deadline of {deadline:g} s: 0 or more is expected")
+    return round(min(deadline * 1e9, 2.0**62))
+
+
+def _stamps(samples: Sequence[Sample], messages: _Messages) -> NDArray[np.int64]:
+    """Those of the samples. Raises MetricsError unless each has its own, and the size that the node saw."""
+    seen: dict[int, str] = {}
+    for sample in samples:
+        if not sample.stamp:
+            raise MetricsError(f"{sample.image_id}: annotated without a stamp, so nothing published belongs to it")
+        if sample.stamp in seen:
+            raise MetricsError(
+                f"{sample.image_id}: has the stamp of {seen[sample.stamp]}; evaluate one camera at a time, each image "
+                "once"
+            )
+        seen[sample.stamp] = sample.image_id
+        message = messages.by_stamp.get(sample.stamp)
+        if message is not None and tuple(message.size) != tuple(sample.size):
+            raise MetricsError(_other_size(sample, message.size))
+    return np.array(list(seen), np.int64)
+
+
+def _other_size(sample: Sample, seen: tuple[int, int]) -> str:
+    return (
+        f"{sample.image_id}: annotated at {_size(sample.size)}, but the node saw this image at {_size(seen)}: annotate "
+        "the images of the topic that the node listens to"
+    )
+
+
+def _size(size: tuple[int, int]) -> str:
+    height, width = size
+    return f"{width}×{height}"
+
+
+def _judged(
+    published: Predictions, samples: Sequence[Sample], chosen: Sequence[ImagePrediction | None], manner: str
+) -> Predictions:
+    header = published.header
+    images = [
+        _nobody(sample, len(header.labels))
+        if message is None or tuple(message.size) != tuple(sample.size)
+        else replace(message, image_id=sample.image_id)
+        for sample, message in zip(samples, chosen, strict=True)
+    ]
+    return Predictions(replace(header, source=f"{header.source}, {manner}"), images)
+
+
+def _nobody(sample: Sample, labels: int) -> ImagePrediction:
+    none = np.empty((0, labels), np.float32)
+    return ImagePrediction(
+        image_id=sample.image_id,
+        size=sample.size,
+        boxes=np.empty((0, 4), np.float32),
+        scores=np.empty(0, np.float32),
+        emotions=none,
+        tracked=Tracked((), np.empty(0, bool), none, np.empty(0, np.intp)),
+    )
+
+
+def _message_notes(published: Predictions, messages: _Messages) -> Iterable[str]:
+    unstamped = sum(not image.stamp for image in published.images)
+    if unstamped:
+        yield f"{unstamped} messages without a stamp are left out: the camera's driver sets none."
+    if repeated := len(published.images) - unstamped - len(messages.images):
+        yield (
+            f"{repeated} messages are about an image that was answered before (a bag played again, or two nodes on "
+            "one topic): the first published counts."
+        )
+    sizes = Counter(image.size for image in messages.images)
+    if len(sizes) > 1:
+        told = ", ".join(f"{width}×{height}: {count}" for (height, width), count in sizes.most_common())
+        yield f"The messages are about images of several sizes ({told}): an answer of another size counts as none."
+
+
+def _image_notes(stamps: Sequence[int]) -> Iterable[str]:
+    if unstamped := sum(stamp <= 0 for stamp in stamps):
+        yield f"{unstamped} images in the bag have no stamp; they are not counted."
+    if repeated := len(stamps) - unstamped - len({stamp for stamp in stamps if stamp > 0}):
+        yield f"{repeated} images in the bag repeat the stamp of another one; they are counted once."
+
+
+# --- Frames without an answer ----------------------------------------------------------------------------------------
+
+
+class _Silent:
+    """Which of the frames without an answer the node dropped; see ``account``.
+
+    Args:
+        messages: the answers.
+        stamps: of the images without an answer, in order.
+        known: of all frames, in order.
+    """
+
+    def __init__(self, messages: _Messages, stamps: Sequence[int], known: Sequence[int]) -> None:
+        self.stamps = stamps
+        self.answered = sorted(messages.by_stamp)
+        self.dropped: set[int] = set()
+        self.images_lost = 0
+        self._known = known
+        self._timings = [_timing(messages.by_stamp[stamp]) for stamp in self.answered]
+        self._jitter = _JITTER * float(np.median(np.diff(known))) if len(known) > 1 else 0.0
+        self._look()
+
+    def _look(self) -> None:
+        certain: list[list[int]] = [[] for _ in self.answered]
+        possible: list[list[int]] = [[] for _ in self.answered]
+        for stamp in self.stamps:
+            counting, others = self._counted_by(stamp)
+            if counting is not None:
+                certain[counting].append(stamp)
+            for other in others:
+                possible[other].append(stamp)
+        left = [self._drop(timing.drops, frames) for timing, frames in zip(self._timings, certain, strict=True)]
+        left = [self._drop(drops, frames) for drops, frames in zip(left, possible, strict=True)]
+        self.images_lost = sum(left[1:])
+
+    def _drop(self, drops: int, frames: Sequence[int]) -> int:
+        """So many of the frames were dropped, the latest ones; returns the drops that are left."""
+        free = [stamp for stamp in frames if stamp not in self.dropped]
+        dropped = free[max(0, len(free) - drops) :]
+        self.dropped.update(dropped)
+        return drops - len(dropped)
+
+    def _counted_by(self, stamp: int) -> tuple[int | None, list[int]]:
+        """The message that counts the frame if it was dropped, and others that may: indices of ``answered``."""
+        later = bisect_left(self.answered, stamp)
+        earlier = later - 1
+        following = bisect_right(self._known, stamp)
+        if not self.answered or following == len(self._known):  # nothing came to replace it
+            return None, []
+        if earlier < 0:
+            return later, []
+        wait = self._arrival(self._known[following], earlier) - self._timings[earlier].published
+        # The later one may always be meant: it counts "since the last message". The earlier one cannot have counted
+        # what was replaced after it was published; but how long that image took to the node is an estimate.
+        if wait <= 0:
+            return earlier, [later] if later < len(self.answered) else []
+        return (later if later < len(self.answered) else None), [earlier] if wait <= self._jitter else []
+
+    def _arrival(self, stamp: int, near: int) -> int:
+        """When an image reached the node, ROS clock; where no message says so, it took as long as a near one."""
+        index = bisect_left(self.answered, stamp)
+        if index < len(self.answered) and self.answered[index] == stamp and self._timings[index].received > 0:
+            return self._timings[index].received
+        took = self._timings[near].received - self.answered[near] if self._timings[near].received > 0 else 0
+        return stamp + took

@@ -1,1 +1,0 @@
-"""Networks as the graphs that a robot runs: pixels in, persons out."""

@@ -1,0 +1,1 @@
+"""Metrics over tracks and time."""

@@ -1,1 +1,0 @@
-"""Networks: the student, its teachers, and the two-branch peer."""

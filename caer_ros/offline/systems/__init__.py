@@ -1,0 +1,1 @@
+"""Single-shot systems: a folder for each."""

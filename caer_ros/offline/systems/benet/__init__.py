@@ -1,0 +1,1 @@
+"""BENet (Cladière et al., ACIVS 2023)."""

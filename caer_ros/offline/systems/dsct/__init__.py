@@ -1,0 +1,1 @@
+"""DSCT (Li et al., ACM MM 2024)."""

@@ -1,0 +1,1 @@
+"""Training for every system: configuration, loop, checkpoints and run folder."""

@@ -1,0 +1,1 @@
+"""Model bundles: what a card says, found, read strictly and verified."""

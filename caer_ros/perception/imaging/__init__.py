@@ -1,0 +1,1 @@
+"""Images: decoded, resized for a network, drawn on."""

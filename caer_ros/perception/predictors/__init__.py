@@ -1,0 +1,1 @@
+"""Networks as predictors: an image in, persons out."""

@@ -1,0 +1,1 @@
+"""A chain of four networks as one predictor."""

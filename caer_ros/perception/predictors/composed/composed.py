@@ -1,0 +1,212 @@
+"""Persons and their emotions from four networks in a row: person, face, and two for the expression.
+
+The peer of the single-shot models, not one of them: it looks at faces alone, and its cost grows with each person.
+It reads an emotion only from a face that is there, large enough, visible and turned to the camera.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caer_ros.perception.bundle.bundle import FILES, BundleError
+from caer_ros.perception.engine import UINT8, Engine, EngineSettings
+from caer_ros.perception.imaging.resizing import squares
+from caer_ros.perception.person import EmotionStatus, Person
+from caer_ros.perception.prediction import Prediction, Stopwatch
+from caer_ros.perception.predictors.composed import blazeface, expression, nanodet
+from caer_ros.taxonomy import CAER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from caer_ros.perception.bundle.bundle import Bundle, FaceRules
+    from caer_ros.perception.person import Array
+    from caer_ros.perception.predictors.composed.blazeface import Box, Face
+
+_HEADROOM = 1.1
+"""Widths of a face from its centre up to the top of the person's box: 0.7 to 1.36 on the demo photographs."""
+
+
+class Composed:
+    """The predictor of bundles of kind "composed".
+
+    Raises:
+        BundleError: the bundle is of another kind, or its labels are not the networks' seven.
+        EngineError: a graph cannot run, or is not the network that it should be.
+    """
+
+    def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:
+        if bundle.faces is None or bundle.kind != "composed":
+            raise BundleError(f'{bundle.path}: kind is "{bundle.kind}", expected "composed"')
+        if set(bundle.labels) != set(CAER_S) or not all(bundle.predictable):
+            raise BundleError(
+                f"{bundle.path}: labels: a composed bundle predicts these seven, no others: {', '.join(CAER_S)}"
+            )
+        self.bundle = bundle
+        self._rules = bundle.faces
+        self._detector = Engine(bundle.files["detector"].path, settings)
+        self._face = Engine(bundle.files["face"].path, settings)
+        self._grey = Engine(bundle.files["expression_grey"].path, settings)
+        self._colour = Engine(bundle.files["expression_colour"].path, settings)
+        self._detector.require(nanodet.INPUT, nanodet.SHAPE, nanodet.OUTPUTS, UINT8)
+        self._face.require(blazeface.INPUT, blazeface.SHAPE, blazeface.OUTPUTS, UINT8)
+        self._grey.require(expression.INPUT, expression.GREY_SHAPE, expression.OUTPUTS, UINT8)
+        self._colour.require(expression.INPUT, expression.COLOUR_SHAPE, expression.OUTPUTS, UINT8)
+        self.provider = self._detector.provider
+        self._input = np.empty(nanodet.SHAPE, np.uint8)
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """The four networks, by their names in the bundle's files."""
+        engines = (self._detector, self._face, self._grey, self._colour)
+        return dict(zip(FILES["composed"], engines, strict=True))
+
+    def warm_up(self) -> None:
+        """Runs each network once on black."""
+        black = np.zeros((nanodet.SIZE, nanodet.SIZE, 3), np.uint8)
+        boxes = np.array([[0, 0, nanodet.SIZE, nanodet.SIZE]], np.float32)
+        watch = Stopwatch()
+        self._find_persons(black, self.bundle.thresholds.person, watch)
+        self._find_faces(black, boxes, watch)
+        self._read([self._person(boxes[0], 1.0)], boxes, black, watch)
+
+    def __call__(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        min_confidence: float | None = None,
+        emotion_confidence: float | None = None,
+    ) -> list[Prediction]:
+        """See ``predictor.Predictor``. The networks for persons and faces take one image at a time."""
+        own = self.bundle.thresholds.person
+        lowest = own if min_confidence is None else min_confidence
+        readable = own if emotion_confidence is None else emotion_confidence
+        return [self._predict(image, lowest, readable) for image in images]
+
+    def _predict(self, image: NDArray[np.uint8], lowest: float, readable: float) -> Prediction:
+        watch = Stopwatch()
+        boxes, scores = self._find_persons(image, lowest, watch)
+        saturated = len(boxes) > self.bundle.max_persons
+        best = slice(self.bundle.max_persons)
+        persons = [self._person(box, float(score)) for box, score in zip(boxes[best], scores[best], strict=True)]
+        if near := [person for person in persons if person.confidence >= readable]:
+            self._look_at_faces(near, image, watch)
+        return Prediction(persons, saturated, watch.seconds)
+
+    def _person(self, box: Array, confidence: float) -> Person:
+        unknown = np.full(len(self.bundle.labels), np.nan, np.float32)
+        return Person(box, confidence, self.bundle.box_kind, unknown, EmotionStatus.NOT_PREDICTED)
+
+    def _find_persons(self, image: NDArray[np.uint8], lowest: float, watch: Stopwatch) -> tuple[Array, Array]:
+        fit = nanodet.encode(image, self._input)
+        watch.done("resize")
+        scores, sides = self._detector.run({nanodet.INPUT: self._input}, list(nanodet.OUTPUTS))
+        watch.done("inference")
+        found = nanodet.decode(scores, sides, fit, lowest, self._rules.person_nms)
+        watch.done("post")
+        return found
+
+    def _look_at_faces(self, persons: list[Person], image: NDArray[np.uint8], watch: Stopwatch) -> None:
+        """Fills in face, status and scores of the persons."""
+        boxes = np.stack([person.box for person in persons])
+        faces = self._find_faces(image, boxes, watch)
+        readable: list[tuple[Person, Face]] = []
+        for person, face in zip(persons, assign(boxes.tolist(), faces), strict=True):
+            person.status = judge(face, image.shape, self._rules)
+            if face is None:
+                continue
+            person.face_box = np.array(_clipped(face.box, image.shape), np.float32)
+            if person.status == EmotionStatus.OK:
+                readable.append((person, face))
+        watch.done("post")
+        if readable:
+            read = np.array([face.box for _, face in readable], np.float32)
+            self._read([person for person, _ in readable], read, image, watch)
+
+    def _find_faces(self, image: NDArray[np.uint8], persons: Array, watch: Stopwatch) -> list[Face]:
+        """Faces in the squares at the top of the persons' boxes [N,4], in source pixels, best first."""
+        width, height = (persons[:, 2:] - persons[:, :2]).T
+        sides = np.maximum(width, height / 2)  # half of a standing body; wider where the arms or the pose are
+        centres = np.stack([persons[:, 0] + width / 2, persons[:, 1] + 0.4 * sides], axis=1)  # from a tenth above
+        searched = squares(image, centres, sides, blazeface.SIZE)
+        watch.done("resize")
+        logits, points = self._face.run({blazeface.INPUT: searched.pixels}, list(blazeface.OUTPUTS))
+        watch.done("inference")
+        faces = blazeface.decode(logits, points, searched, self._rules.face_score)
+        watch.done("post")
+        return faces
+
+    def _read(self, persons: list[Person], faces: Array, image: NDArray[np.uint8], watch: Stopwatch) -> None:
+        """Fills in the emotions of persons with a readable face [N,4], all at once."""
+        grey = expression.encode_grey(image, faces)
+        colour = expression.encode_colour(image, faces)
+        watch.done("resize")
+        (grey_scores,) = self._grey.run({expression.INPUT: grey}, [expression.OUTPUT])
+        (colour_scores,) = self._colour.run({expression.INPUT: colour}, [expression.OUTPUT])
+        watch.done("inference")
+        scores, agree = expression.decode(grey_scores, colour_scores, self.bundle.labels)
+        statuses = np.where(agree, EmotionStatus.OK, EmotionStatus.UNCERTAIN)
+        statuses[~np.isfinite(scores).all(axis=1)] = EmotionStatus.NOT_PREDICTED
+        scores[statuses == EmotionStatus.NOT_PREDICTED] = np.nan
+        for person, person_scores, status in zip(persons, scores, statuses.tolist(), strict=True):
+            person.scores, person.status = person_scores, EmotionStatus(status)
+        watch.done("post")
+
+
+def judge(face: Face | None, shape: tuple[int, ...], rules: FaceRules) -> EmotionStatus:
+    """Whether a face in an image of ``shape`` (height, width, ...) can be read: OK, or why not."""
+    if face is None:
+        return EmotionStatus.NO_FACE
+    if _area(_clipped(face.box, shape)) < rules.min_visible * _area(face.box) or abs(face.yaw) > rules.max_yaw:
+        return EmotionStatus.PROFILE_OR_OCCLUDED
+    return EmotionStatus.OK if face.box[2] - face.box[0] >= rules.min_face else EmotionStatus.TOO_SMALL
+
+
+def assign(persons: Sequence[Box], faces: Sequence[Face]) -> list[Face | None]:
+    """One face for each person at most, and no face for two: the best pairs first.
+
+    Args:
+        persons: boxes xyxy.
+        faces: those of the image, each once.
+    """
+    pairs = [
+        (face.score - _distance(box, face), person, number)
+        for person, box in enumerate(persons)
+        for number, face in enumerate(faces)
+        if _may_belong(box, face)
+    ]
+    chosen: dict[int, int] = {}
+    for _, person, number in sorted(pairs, reverse=True):
+        if person not in chosen and number not in chosen.values():
+            chosen[person] = number
+    return [faces[chosen[person]] if person in chosen else None for person in range(len(persons))]
+
+
+def _distance(person: Box, face: Face) -> float:
+    """How far a face is from where it is expected, middle and a face below the top edge, in widths of the person."""
+    x = (face.box[0] + face.box[2] - person[0] - person[2]) / 2
+    y = _below_top(person, face) - _HEADROOM * (face.box[2] - face.box[0])
+    return math.hypot(x, y) / (person[2] - person[0])
+
+
+def _below_top(person: Box, face: Face) -> float:
+    return (face.box[1] + face.box[3]) / 2 - person[1]
+
+
+def _may_belong(person: Box, face: Face) -> bool:
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    return person[0] <= x <= person[2] and person[1] <= y <= person[3]
+
+
+def _clipped(box: Box, shape: tuple[int, ...]) -> Box:
+    height, width = shape[:2]
+    x_min, y_min, x_max, y_max = box
+    return min(max(x_min, 0), width), min(max(y_min, 0), height), min(max(x_max, 0), width), min(max(y_max, 0), height)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

@@ -1,0 +1,1 @@
+"""Persons over time: order of images, ids, smoothed scores."""

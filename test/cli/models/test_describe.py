@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from caer_ros.cli.models import describe
+from caer_ros.offline.systems.components.backbone import BackboneError
+
+TINY = "--backbone=mobilenetv4_conv_small_050"
+
+
+def caer(*arguments):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    describe.add_arguments(parser)
+    return describe.run(parser.parse_args(arguments))
+
+
+def test_the_student_of_the_paper(capsys):
+    assert caer("student", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["multiply_add"] == 2
+    (network,) = printed["networks"]
+    assert (network["backbone"], network["size"]) == ("hrnet_w32", [512, 512])
+    parts = {part["name"]: part for part in network["parts"]}
+    assert list(parts) == ["backbone", "emotion_head", "detection_head", "total"]
+    for quantity in ("parameters", "gflops"):
+        assert parts["total"][quantity] == pytest.approx(sum(part[quantity] for part in network["parts"][:-1]))
+
+
+def test_every_network_as_a_table(capsys):
+    assert caer(TINY, "--size", "64", "96", "--labels", "8") == 0
+    printed = capsys.readouterr().out
+    for name in describe.NETWORKS:
+        assert f"{name}, " in printed
+    assert "student, mobilenetv4_conv_small_050, 64 x 96" in printed
+    assert "two_branch, resnet18, 224 x 224" in printed
+    assert "a multiply-add counts as 2" in printed
+    assert "total" in printed
+
+
+def test_four_times_the_pixels_are_four_times_the_work(capsys):
+    work = []
+    for size in ("64", "128"):
+        caer("detector", TINY, "--size", size, "--json")
+        work.append(json.loads(capsys.readouterr().out)["networks"][0]["parts"][-1]["gflops"])
+    assert work[1] == pytest.approx(4 * work[0], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--size", "100"), ("--size", "x"), ("--labels", "0"), ("--labels", "-1")]
+)
+def test_a_wrong_number(option, value):
+    with pytest.raises(argparse.ArgumentError, match="expected"):
+        caer(option, value)
+
+
+def test_three_sizes():
+    with pytest.raises(argparse.ArgumentTypeError, match="one number, or height and width"):
+        caer("student", TINY, "--size", "64", "64", "64")
+
+
+def test_a_backbone_that_will_not_do():
+    with pytest.raises(BackboneError, match="no backbone"):
+        caer("student", "--backbone", "nonsense")
+
+
+def test_a_backbone_that_a_network_has_not():
+    with pytest.raises(argparse.ArgumentTypeError, match="a dsct has resnet18, resnet50, resnet101"):
+        caer("dsct", "--backbone", "resnet34")
+    with pytest.raises(argparse.ArgumentTypeError, match="a benet has no choice"):
+        caer("benet", "--backbone", "resnet18")
