@@ -56,9 +56,9 @@ def test_a_command_is_understood(words: list[str]) -> None:
     args = parse(words)
     # Fields of a training follow; they have a parser of their own.
     if words[0] == "train" and args.config not in (None, "my.yaml"):
-        from caer_ros.offline.training import config
+        from caer_ros.offline.training import configuration
 
-        config.read(args.config, args.overrides)
+        configuration.read(args.config, args.overrides)
     elif words[0] == "distill":
         from caer_ros.cli import distill
 

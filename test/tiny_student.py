@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 from caer_ros.offline.export.export import inputs_of
+from caer_ros.offline.systems.ka.config import ModelConfig
 from caer_ros.offline.systems.ka.graph import StudentGraph
-from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, build, plain_card, save
-from caer_ros.offline.training.config import ModelConfig
+from caer_ros.offline.systems.ka.networks import build
+from caer_ros.offline.training.checkpoint import PREFIX, save
+from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caer_ros import __version__
+from caer_ros.cli.importing import PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +78,7 @@ COMMANDS = (
     Command(("bag", "merge"), "caer_ros.cli.bag.merge", "the ground truth as a topic of a bag"),
     Command(("bag", "bench"), "caer_ros.cli.bag.bench", "play a bag into the node and hold it to limits"),
     Command(("calibrate",), "caer_ros.cli.calibrate", "make a bundle's scores honest probabilities"),
-    Command(("import", "benet"), "caer_ros.cli.importing.benet", "a bundle of BENet's published weights"),
-    Command(("import", "dsct"), "caer_ros.cli.importing.dsct", "a bundle of DSCT's published weights"),
+    *(Command(("import", name), f"caer_ros.cli.importing.{name}", makes) for name, makes in PUBLISHED.items()),
     Command(("export",), "caer_ros.cli.export", "make a model bundle of a checkpoint"),
     Command(("reproduce",), "caer_ros.cli.reproduce", "train and print a table of a paper"),
     Command(("bench", "node"), "caer_ros.cli.bench.node", "measure the latency and throughput of the node"),

@@ -95,13 +95,13 @@ def configure(name: str, output: Path, data: Path, networks: Sequence[Path], fie
     """The named configuration, on the labelled frames. Raises ConfigError."""
     import json
 
-    from caer_ros.offline.training import config
+    from caer_ros.offline.training import configuration
 
     given = [f"--output={output}", "--data.name=own", f"--data.root={data}", "--task=student", "--model.detection=true"]
     given += ["--trainer.devices=1"]  # several processes would each label, compare and clean up
     if networks:
         given += ["--recipe.name=ka", f"--recipe.teachers={json.dumps([str(network) for network in networks])}"]
-    return config.read(name, [*given, *(field for field in fields if field != "--")])
+    return configuration.read(name, [*given, *(field for field in fields if field != "--")])
 
 
 def agreement(checkpoint: Path, data: Path) -> str:

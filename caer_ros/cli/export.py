@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer export``."""
     parser.add_argument(
-        "checkpoint", type=Path, help="of a student, BENet or DSCT, such as runs/NAME/checkpoints/best.ckpt"
+        "checkpoint", type=Path, help="of a network that finds persons, such as runs/NAME/checkpoints/best.ckpt"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="the bundle, such as models/NAME")
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle if it exists")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration-images", type=whole, default=200, metavar="N", help="default: %(default)s")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="check on these images (default: the demo's)")
     parser.add_argument(
-        "--max-persons", type=whole, metavar="K", help="default: 100 of a student, 15 of a BENet; a DSCT has its own"
+        "--max-persons", type=whole, metavar="K", help="most persons in an image (default: what suits the network)"
     )
     parser.add_argument(
         "--person-threshold", type=part, default=0.3, help="lowest score of a person (default: %(default)s)"

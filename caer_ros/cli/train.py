@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and print where the best network is."""
-    from caer_ros.offline.training import config as configuration
+    from caer_ros.offline.training import configuration
 
     if args.fields:
         print(configuration.explanation())

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caer_ros.cli import command_line
-from caer_ros.offline.training import config as configuration
-from caer_ros.offline.training import run
+from caer_ros.offline.training import configuration, run
 
 if TYPE_CHECKING:
     from pathlib import Path

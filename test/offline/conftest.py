@@ -1,13 +1,74 @@
-"""One small student for all: as a checkpoint, and exported, which takes seconds."""
+"""A small student as a checkpoint and exported, and a data set in which a person's colour is its emotion."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from caer_ros.offline.systems.ka.config import KaConfig
+
+LABELS = ["red", "green", "blue"]
+HEIGHT, WIDTH = 72, 96
+
+
+def write_colours(root: Path, images: dict[str, int], exhaustive: bool = True, seed: int = 0) -> Path:
+    """Scenes of noise with 0 to 3 persons, as json of one's own for each split."""
+    random = np.random.default_rng(seed)
+    root.mkdir(parents=True, exist_ok=True)
+    for split, number in images.items():
+        entries, annotations = [], []
+        for index in range(number):
+            pixels = random.integers(100, 150, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+            for _ in range(index % 4):
+                x, y = (int(value) for value in random.integers(0, 40, 2))
+                width, height = (int(value) for value in random.integers(16, 32, 2))
+                colour = int(random.integers(3))
+                pixels[y : y + height, x : x + width] = np.eye(3)[colour] * 255
+                annotation = {"id": len(annotations) + 1, "image_id": index, "bbox": [x, y, width, height]}
+                annotations.append(annotation | {"emotions": [LABELS[colour]]})
+            name = f"{split}_{index}.png"
+            assert cv2.imwrite(str(root / name), pixels[..., ::-1])
+            entries.append({"id": index, "file_name": name, "width": WIDTH, "height": HEIGHT})
+        info = {"label_set": "colours", "labels": LABELS, "box_kind": "body", "exhaustive": exhaustive}
+        content = {"info": info, "images": entries, "annotations": annotations}
+        (root / f"{split}.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """14 images to learn from and 7 to validate on; tests that change it make their own."""
+    return write_colours(tmp_path_factory.mktemp("colours"), {"train": 14, "val": 7})
+
+
+@pytest.fixture
+def config(colours: Path, tmp_path: Path) -> KaConfig:
+    """A student's run of two epochs of three steps."""
+    from caer_ros.offline.systems.ka.config import KaConfig, ModelConfig, RecipeConfig
+    from caer_ros.offline.training.config import DataConfig, TrainerConfig
+
+    return KaConfig(
+        output=str(tmp_path / "run"),
+        data=DataConfig("own", str(colours), size=(64, 64), batch=4, workers=0),
+        model=ModelConfig("mobilenetv4_conv_small_050", None, head_width=8, head_blocks=1),
+        recipe=RecipeConfig(channels=16),
+        trainer=TrainerConfig(epochs=2, accelerator="cpu", devices=1, threads=1),
+    )
+
+
+@pytest.fixture
+def own_colours(config: KaConfig, tmp_path: Path) -> KaConfig:
+    """The same on data that may be spoilt."""
+    root = write_colours(tmp_path / "data", {"train": 9, "val": 4})
+    return replace(config, data=replace(config.data, root=str(root)))
 
 
 @pytest.fixture(scope="session")

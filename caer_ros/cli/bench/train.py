@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import torch
     from lightning.fabric import Fabric
 
-    from caer_ros.offline.systems.ka.examples import Batch
     from caer_ros.offline.training.config import TrainConfig
     from caer_ros.recordings.annotations.sample import Dataset
 
@@ -79,29 +78,30 @@ def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
     import torch
     from lightning.fabric import Fabric
 
-    from caer_ros.offline import data
-    from caer_ros.offline.systems.ka.task import build
-    from caer_ros.offline.training import config
+    from caer_ros.offline import data, systems
+    from caer_ros.offline.training import configuration
     from caer_ros.offline.training.run import torch_settings
 
     accelerator, devices = _device(args.device)
     workers = min(args.workers, os.cpu_count() or 1)  # as the loader does
-    settings = config.TrainConfig(
-        output="",
-        data=config.DataConfig(name, str(root), size=(args.size, args.size), batch=args.batch, workers=workers),
-        model=config.ModelConfig(backbone=args.backbone, weights=None),
-        trainer=config.TrainerConfig(precision=args.precision, accelerator=accelerator),
+    settings = configuration.read(
+        "baseline_heco",
+        [
+            *("--output=", f"--data.name={name}", f"--data.root={root}", f"--data.size=[{args.size},{args.size}]"),
+            *(f"--data.batch={args.batch}", f"--data.workers={workers}", f"--model.backbone={args.backbone}"),
+            *("--model.weights=null", f"--trainer.precision={args.precision}", f"--trainer.accelerator={accelerator}"),
+        ],
     )
     dataset = data.load(name, root, "train")
     with torch_settings(settings):
         fabric = Fabric(accelerator=accelerator, devices=devices, precision=args.precision)
         fabric.launch()
-        task = build(settings, len(dataset.labels), dataset.multi_label)
+        task = systems.of(settings.task).task(settings, len(dataset.labels), dataset.multi_label)
         optimiser = torch.optim.AdamW(task.parameters(), settings.optimiser.learning_rate, weight_decay=0.0)
         model, optimiser_ = fabric.setup(task, optimiser)
         model.train()
 
-        def step(batch: Batch) -> None:
+        def step(batch: Any) -> None:
             parts = model(batch.to(fabric.device)).losses
             optimiser_.zero_grad()
             fabric.backward(torch.stack([part.value for part in parts.values()]).sum())
@@ -133,7 +133,7 @@ def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
 
 
 def measure_rates(
-    dataset: Dataset, settings: TrainConfig, fabric: Fabric, step: Callable[[Batch], None], steps: int
+    dataset: Dataset, settings: TrainConfig, fabric: Fabric, step: Callable[[Any], None], steps: int
 ) -> dict[str, float]:
     """Images a second: "loader" alone, "step" alone on one batch, "training" with both."""
     from statistics import median
@@ -150,7 +150,7 @@ def measure_rates(
         next(batches)
     loader = batch * steps / (perf_counter() - begin)
 
-    def timed(one: Batch) -> float:
+    def timed(one: Any) -> float:
         begin = perf_counter()
         step(one)
         _synchronise(fabric.device)
@@ -172,19 +172,20 @@ def measure_rates(
     return {"loader": round(loader, 2), "step": round(alone, 2), "training": round(training, 2)}
 
 
-def loading(dataset: Dataset, settings: TrainConfig, steps: int) -> Iterator[Batch]:
+def loading(dataset: Dataset, settings: TrainConfig, steps: int) -> Iterator[Any]:
     """Augmented batches in one epoch that is long enough: between two epochs the workers would pause."""
     from dataclasses import replace
     from math import ceil
 
-    from caer_ros.offline.systems.ka.examples import Examples, collate
+    from caer_ros.offline import systems
     from caer_ros.offline.training.loader import TrainOrder, loader
 
     wanted = settings.data.batch * (1 + WARM_UP + steps + 2 * settings.data.workers)
     repeated = replace(dataset, samples=dataset.samples * ceil(wanted / max(1, len(dataset.samples))))
-    examples = Examples(repeated, settings.data, settings.trainer.seed)
+    system = systems.of(settings.task)
+    examples = system.examples(settings, repeated, settings.trainer.seed)
     order = TrainOrder(len(examples), settings.data.batch, settings.trainer.seed)
-    return iter(loader(examples, collate, order, settings.data.workers))
+    return iter(loader(examples, system.collate, order, settings.data.workers))
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:

@@ -36,6 +36,9 @@ RELEASE_OF_HEADS = (
     "name ends in {split}_bi.json"
 )
 
+MANNERS = ("flip", "person_centric")
+"""Options that are ways of evaluating which only some systems have (``System.MANNERS``)."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer evaluate dataset``."""
@@ -59,9 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--any-box-kind", action="store_true", help="compare boxes of bodies, heads and faces")
     parser.add_argument(
-        "--flip", action="store_true", help="mean with the mirrored image, as BENet's published scores (its .ckpt only)"
+        "--flip", action="store_true", help="mean with the mirrored image, where that is the network's protocol (.ckpt)"
     )
-    head = "ER as the mean with the person-centric head, as BENet's 29.30 (its .ckpt only); a pass for each person"
+    head = "ER as the mean with the person-centric head, where the network has one (.ckpt); a pass for each person"
     parser.add_argument("--person-centric", action="store_true", help=head)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -139,7 +142,7 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
     )
     ready = partial(_check, args, dataset)
     source = f"{dataset.name} {dataset.split}"
-    path = Path(args.model)
+    path, manners = Path(args.model), tuple(name for name in MANNERS if getattr(args, name))
     if path.suffix == ".ckpt":
         return predict.predict_checkpoint(
             path,
@@ -148,12 +151,11 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
             source,
             watch=watch,
             ready=ready,
-            flip=args.flip,
-            person_centric=args.person_centric,
+            manners=manners,
         )
-    if args.flip or args.person_centric:
-        option = "--flip" if args.flip else "--person-centric"
-        raise predict.EvaluationError(f"{option}: {path} is a bundle; give the checkpoint (.ckpt) of a BENet")
+    if manners:
+        option = f"--{manners[0].replace('_', '-')}"
+        raise predict.EvaluationError(f"{option}: {path} is a bundle; give the checkpoint (.ckpt) that it was made of")
     bundle = bundles.read(bundles.find(args.model))
     settings = EngineSettings(args.device)
     return predict.predict_bundle(bundle, dataset.samples, settings, source, watch=watch, ready=ready)

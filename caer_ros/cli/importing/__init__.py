@@ -1,1 +1,4 @@
 """``caer import``: make bundles of the weights that others published."""
+
+PUBLISHED = {"benet": "a bundle of BENet's published weights", "dsct": "a bundle of DSCT's published weights"}
+"""Name of each command, which is that of its module here, and what it makes."""

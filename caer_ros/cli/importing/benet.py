@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import, and print what was found and checked. Raises ImporterError, ExportError or OSError."""
-    from caer_ros.offline.importers import imported
+    from caer_ros.offline.importers.imported import check_free
+    from caer_ros.offline.systems.benet import published
 
-    imported.check_free(args.output, args.checkpoint, args.overwrite)
-    return shared.write(imported.benet(args.file, args.short), args)
+    check_free(args.output, args.checkpoint, args.overwrite)
+    return shared.write(published.load(args.file, args.short), args)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import expit, logit, softmax
 
 from caer_ros import taxonomy
+from caer_ros.offline import systems
 from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, header_of, stacked
 from caer_ros.offline.evaluation import pooling_numpy
 from caer_ros.perception.bundle.bundle import Bundle, Provenance, Thresholds
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.data.predictions import Tracked
     from caer_ros.offline.export.graph import SingleShotGraph
-    from caer_ros.offline.systems.benet.graph import BenetGraph
-    from caer_ros.offline.training.checkpoint import CheckpointCard
+    from caer_ros.offline.systems.system import Refine
+    from caer_ros.offline.training.checkpoint_card import CheckpointCard
     from caer_ros.perception.imaging.resizing import Fit
     from caer_ros.perception.person import Array
     from caer_ros.perception.predictors.predictor import Predictor
@@ -115,8 +116,7 @@ def predict_checkpoint(
     watch: Watch = iter,
     max_persons: int | None = None,
     ready: Ready | None = None,
-    flip: bool = False,
-    person_centric: bool = False,
+    manners: tuple[str, ...] = (),
 ) -> Predictions:
     """As ``predict_bundle``, of a network that is not exported yet, run by PyTorch.
 
@@ -128,31 +128,21 @@ def predict_checkpoint(
         samples, source, kept, watch, ready: as above.
         device: "auto", "cpu" or "cuda:N".
         max_persons: the longest list of persons; None: what suits the network.
-        flip: mean with the mirrored image, as BENet's published scores; of a BENet only.
-        person_centric: scores in annotated boxes are the mean with the person-centric head; of a BENet only.
+        manners: ways of evaluating that the network's system has (``System.MANNERS``), such as ("flip",).
 
     Raises:
         CheckpointError: the file is no checkpoint of ours.
         ExportError: it is of a network that finds no persons' emotions.
-        EvaluationError: ``flip`` or ``person_centric`` of another network, or of one without that head.
+        EvaluationError: the network's system has no such manner, or the network not what it needs.
         DatasetError: as above.
     """
-    from caer_ros.offline.export import graph as single_shot
+    from caer_ros.offline.export.loading import load_graph
 
-    graph, card = single_shot.load_graph(path, max_persons)
-    manner = tuple(name for name, given in (("flip", flip), ("person_centric", person_centric)) if given)
+    graph, card = load_graph(path, max_persons)
     bundle = _as_bundle(path, card, graph)
-    graph = graph.to(_torch_device(device))
-    if not manner:
-        return _predict(bundle, _single_shot(bundle, _network(graph)), samples, source, kept, watch, ready)
-    benet = _benet(path, card, graph, person_centric)
-    benet.flip = flip
-    found = _predict(bundle, _single_shot(bundle, _network(benet)), samples, source, kept, watch, ready, manner)
-    if not person_centric:
-        return found
-    from caer_ros.offline.systems.benet.person_centric import refined
-
-    return refined(found, benet.network, samples, flip, watch, short=card.resize.short)
+    graph, refine = _in_manner(path, card, graph.to(_torch_device(device)), manners)
+    found = _predict(bundle, _single_shot(bundle, _network(graph)), samples, source, kept, watch, ready, manners)
+    return refine(found, samples, watch) if refine else found
 
 
 def relabel(predictions: Predictions, dataset: Dataset) -> tuple[Predictions, str]:
@@ -373,19 +363,19 @@ def _network(graph: SingleShotGraph) -> Run:
     return run
 
 
-def _benet(path: Path, card: CheckpointCard, graph: SingleShotGraph, person_centric: bool) -> BenetGraph:
-    """The graph, where it can do what was asked for. Raises EvaluationError."""
-    if card.task != "benet":
+def _in_manner(
+    path: Path, card: CheckpointCard, graph: SingleShotGraph, manners: Sequence[str]
+) -> tuple[SingleShotGraph, Refine | None]:
+    """The graph, and what is done with its predictions. Raises EvaluationError where it has no such manners."""
+    system = systems.of(card.task)
+    if missing := [name for name in manners if name not in system.MANNERS]:
+        have = [f'"{task}"' for task in systems.TASKS if missing[0] in systems.of(task).MANNERS]
+        option = f"--{missing[0].replace('_', '-')}"
         raise EvaluationError(
-            f"{path}: holds a {card.task}; the mirrored image (--flip) and the person-centric head (--person-centric) "
-            'take part in BENet\'s protocol alone: give a checkpoint of a "benet"'
+            f"{path}: holds a {card.task}, which is not evaluated with {option}: give the checkpoint of a "
+            f"{' or '.join(have)}, or leave it out"
         )
-    from caer_ros.offline.systems.benet.graph import BenetGraph
-
-    assert isinstance(graph, BenetGraph)
-    if person_centric and not graph.network.config.person_centric:
-        raise EvaluationError(f"{path}: this BENet has no person-centric head; leave --person-centric out")
-    return graph
+    return system.in_manner(path, graph, manners)
 
 
 def _as_bundle(path: Path, card: CheckpointCard, graph: SingleShotGraph) -> Bundle:

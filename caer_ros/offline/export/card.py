@@ -10,11 +10,12 @@ import numpy as np
 import yaml
 
 from caer_ros import __version__
+from caer_ros.offline import systems
 
 if TYPE_CHECKING:
     from caer_ros.offline.export.graph import SingleShotGraph
     from caer_ros.offline.export.parity import Parity
-    from caer_ros.offline.training.checkpoint import CheckpointCard
+    from caer_ros.offline.training.checkpoint_card import CheckpointCard
     from caer_ros.perception.imaging.resizing import Resize
 
 WEIGHTS = {
@@ -159,7 +160,7 @@ def readme(
     table = "\n".join(["| metric | value | protocol |", "|---|---|---|", *rows])
     untaught = ", ".join(label for label in card.labels if label not in card.known)
     commercial, commercial_note = _COMMERCIAL[settings.commercial_use]
-    kind, network = _network(card)
+    kind, network = systems.of(card.task).description(card)
     return _README.format(
         name=fields["name"],
         note=f"{settings.note.strip()}\n\n" if settings.note else "",
@@ -188,15 +189,6 @@ def readme(
         exact=exact,
         stored=stored,
     )
-
-
-def _network(card: CheckpointCard) -> tuple[str, str]:
-    """What it is, and what it is built of."""
-    if card.task == "benet":
-        return "BENet (Cladière et al., ACIVS 2023)", f"HRNet of width {card.config['benet']['width']} with attention"
-    if card.task == "dsct":
-        return "DSCT (Li et al., ACM MM 2024)", f"Deformable DETR on {card.config['dsct']['backbone']}"
-    return "A single-shot student of caer_ros", card.config["model"]["backbone"]
 
 
 def _input(rule: Resize) -> str:

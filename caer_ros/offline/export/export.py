@@ -14,7 +14,8 @@ from torch import nn
 from caer_ros import __version__, share
 from caer_ros.offline.export import quantisation
 from caer_ros.offline.export.card import WEIGHTS, ExportSettings, as_yaml, manifest, readme
-from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotGraph, SingleShotOutput, load_graph
+from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotGraph, SingleShotOutput
+from caer_ros.offline.export.loading import load_graph
 from caer_ros.offline.export.parity import Parity, parity
 from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.engine import EngineSettings
@@ -60,7 +61,7 @@ def export(
     node does it.
 
     Args:
-        checkpoint: of a student with a detection head, a BENet or a DSCT.
+        checkpoint: of a network that finds persons and their emotions.
         output: the folder; its name is the bundle's.
         settings: what the checkpoint does not know.
         calibration: images of any sizes, RGB uint8 [H,W,3], that tell the ranges of activations; for int8 only.

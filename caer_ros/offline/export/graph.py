@@ -9,12 +9,10 @@ import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from caer_ros.offline.training.checkpoint import CheckpointCard, load_network
 from caer_ros.perception.imaging.resizing import plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -130,48 +128,3 @@ def run(graph: SingleShotGraph, images: NDArray[np.uint8]) -> SingleShotOutput:
     boxes, person_scores, emotion_scores = (value.float().cpu() for value in output[:3])
     maps = None if output.emotion_maps is None else output.emotion_maps.float().cpu()
     return SingleShotOutput(boxes, person_scores, emotion_scores, maps)
-
-
-def load_graph(checkpoint: Path, max_persons: int | None = None) -> tuple[SingleShotGraph, CheckpointCard]:
-    """The network of a checkpoint as a graph on the CPU, and what the checkpoint says about itself.
-
-    Args:
-        checkpoint: of `caer train` or `caer import`.
-        max_persons: K; None takes what suits the network. A DSCT's K is the number of its subject queries.
-
-    Raises:
-        ExportError: the network finds no persons' emotions.
-        CheckpointError: the file is no checkpoint of ours.
-    """
-    network, card = load_network(checkpoint)
-    try:
-        return _graph(network, card, max_persons).eval(), card
-    except ExportError as error:
-        raise ExportError(f"{checkpoint}: {error}") from error
-
-
-def _graph(network: nn.Module, card: CheckpointCard, max_persons: int | None) -> SingleShotGraph:
-    """Each kind of network in its graph; imported only when needed, because transformers takes seconds."""
-    if card.task == "student":
-        from caer_ros.offline.systems.ka.graph import PERSONS, StudentGraph
-        from caer_ros.offline.systems.ka.network import Student
-
-        assert isinstance(network, Student)
-        persons = PERSONS if max_persons is None else max_persons
-        return StudentGraph(network, card.resize, persons, card.multi_label, card.predictable)
-    if card.task == "benet":
-        from caer_ros.offline.systems.benet import graph as benet
-        from caer_ros.offline.systems.benet.network import Benet
-
-        assert isinstance(network, Benet)
-        persons = benet.PERSONS if max_persons is None else max_persons
-        return benet.BenetGraph(network, card.resize, persons, card.multi_label, card.predictable)
-    if card.task == "dsct":
-        from caer_ros.offline.systems.dsct.graph import DsctGraph
-        from caer_ros.offline.systems.dsct.network import Dsct
-
-        assert isinstance(network, Dsct)
-        if max_persons not in (None, network.config.subjects):
-            raise ExportError(f"max_persons {max_persons}: this DSCT has {network.config.subjects} subject queries")
-        return DsctGraph(network, card.resize, card.multi_label, card.predictable)
-    raise ExportError(f'holds a {card.task}; only a "student", a "benet" or a "dsct" finds persons and their emotions')

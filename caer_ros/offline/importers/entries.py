@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRAPPERS = ("state_dict", "model", "best_state_dict")
-"""Where a training dictionary keeps its network: BENet's under the first, DSCT's under the second."""
+"""Where a training dictionary keeps its network."""
 _WRAPPED = "module."
 """What torch's (Distributed)DataParallel puts before each name."""
 _WEIGHTS = (".pth", ".pt", ".tar", ".safetensors")
@@ -58,7 +58,7 @@ class _Inert:
 
 
 _HARMLESS = (
-    "argparse.Namespace",  # the command line, in DSCT's files
+    "argparse.Namespace",  # the command line
     "numpy.core.multiarray.scalar",  # losses and scores; the name until NumPy 2
     "numpy._core.multiarray.scalar",
     "numpy.dtype",

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.reproduction.laboratory import Laboratory, Scores
     from caer_ros.offline.reproduction.scales import BenetScale
-    from caer_ros.offline.systems.benet.config import BenetConfig
-    from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.systems.benet.config import BenetConfig, BenetTraining
     from caer_ros.recordings.annotations.sample import Dataset
 
 ROWS = {
@@ -96,15 +95,15 @@ def scores(laboratory: Laboratory[BenetScale], row: str, data: str, seed: int) -
     return laboratory.scores(folder, work)
 
 
-def config(laboratory: Laboratory[BenetScale], row: str, data: str, seed: int, folder: Path) -> TrainConfig:
+def config(laboratory: Laboratory[BenetScale], row: str, data: str, seed: int, folder: Path) -> BenetTraining:
     """The training of one row: that of config/train, of this scale's size and length."""
-    from caer_ros.offline.training.config import read
+    from caer_ros.offline.systems.benet.config import BenetTraining
+    from caer_ros.offline.training.configuration import read
 
     scale = laboratory.scale
     base = read(f"benet_{row}")
+    assert isinstance(base, BenetTraining)
     recipe = base.benet_recipe
-    assert base.benet is not None
-    assert recipe is not None
     extra = recipe.extra
     if extra is not None:
         extra = replace(extra, name=laboratory.format(extra.name), root=str(laboratory.root(extra.name)))
@@ -135,12 +134,12 @@ def measure(checkpoint: Path, test: Dataset, device: str) -> Scores:
 
     network, card = load_network(checkpoint)
     assert isinstance(network, Benet)
-    predictions = predict_checkpoint(checkpoint, test.samples, device, flip=True)
+    predictions = predict_checkpoint(checkpoint, test.samples, device, manners=("flip",))
     joined = join(test.samples, predictions)
     recognition = er(joined)
     found = {"er": recognition.mean_average_precision, CHANCE: recognition.chance}
     if network.config.person_centric:
-        both = refined(predictions, network, test.samples, flip=True, short=card.resize.short)
+        both = refined(network, predictions, test.samples, flip=True, short=card.resize.short)
         found["er_mean"] = er(join(test.samples, both)).mean_average_precision
     if network.config.detection:
         field = oer(joined)

@@ -115,12 +115,12 @@ def compute(laboratory: StudentLaboratory) -> float:
     import torch
 
     from caer_ros.offline.systems.components.description import describe
-    from caer_ros.offline.training import checkpoint
-    from caer_ros.offline.training.config import ModelConfig
+    from caer_ros.offline.systems.ka import networks
+    from caer_ros.offline.systems.ka.config import ModelConfig
 
     scale = laboratory.scale
     model = ModelConfig(scale.backbone, None, scale.head_width, scale.head_blocks, detection=False)
-    network = checkpoint.build("student", model, len(taxonomy.HECO))
+    network = networks.build("student", model, len(taxonomy.HECO))
     return describe(network, torch.zeros(1, 3, scale.size, scale.size))[-1].gflops
 
 

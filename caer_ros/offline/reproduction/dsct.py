@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.reproduction.laboratory import Laboratory, Scores
     from caer_ros.offline.reproduction.scales import DsctScale
-    from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
-    from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe, DsctTraining
     from caer_ros.recordings.annotations.sample import Dataset
 
     Change = Callable[[DsctConfig], DsctConfig]
@@ -162,8 +161,6 @@ def published(number: int, data: str) -> dict[str, float]:
 def scores(laboratory: Laboratory[DsctScale], number: int, row: str, data: str, seed: int) -> Scores:
     """Train one row of a table and measure it on the test split."""
     base, config = own(laboratory, data), training(laboratory, number, row, data)
-    assert base.dsct is not None
-    assert config.dsct is not None
     folder = laboratory.output / data / _name(config.dsct, base.dsct) / f"seed{seed}"
 
     def work() -> Scores:
@@ -180,11 +177,9 @@ def scores(laboratory: Laboratory[DsctScale], number: int, row: str, data: str, 
     return laboratory.scores(folder, work)
 
 
-def training(laboratory: Laboratory[DsctScale], number: int, row: str, data: str) -> TrainConfig:
+def training(laboratory: Laboratory[DsctScale], number: int, row: str, data: str) -> DsctTraining:
     """The training of a row: the data set's own, with the row's network."""
     base = own(laboratory, data)
-    assert base.dsct is not None
-    assert base.dsct_recipe is not None
     _, change = DEFINITIONS[number].rows[row]
     network, recipe = change(base.dsct), base.dsct_recipe
     if network.backbone == "resnet18" != base.dsct.backbone:
@@ -192,15 +187,15 @@ def training(laboratory: Laboratory[DsctScale], number: int, row: str, data: str
     return replace(base, dsct=network, dsct_recipe=recipe)
 
 
-def own(laboratory: Laboratory[DsctScale], data: str) -> TrainConfig:
+def own(laboratory: Laboratory[DsctScale], data: str) -> DsctTraining:
     """The data set's training: that of config/train, of this scale's size and length."""
-    from caer_ros.offline.training.config import ModelConfig, read
+    from caer_ros.offline.systems.dsct.config import BackboneConfig, DsctTraining
+    from caer_ros.offline.training.configuration import read
 
     scale = laboratory.scale
     base = read(f"dsct_{data}")
+    assert isinstance(base, DsctTraining)
     network, recipe = base.dsct, base.dsct_recipe
-    assert network is not None
-    assert recipe is not None
     # What sets the data sets apart: the number of subjects, and no fusion on CAER-S.
     fused = network.spatial or network.semantic
     network = replace(
@@ -215,7 +210,7 @@ def own(laboratory: Laboratory[DsctScale], data: str) -> TrainConfig:
     return replace(
         base,
         data=replace(base.data, val="val" if laboratory.synthetic else base.data.val),
-        model=ModelConfig(weights=scale.weights),
+        model=BackboneConfig(scale.weights),
         dsct=network,
         dsct_recipe=replace(sized(recipe, scale.size), weights=str(laboratory.start) if laboratory.start else None),
         optimiser=optimiser,

@@ -31,6 +31,7 @@ STAND_INS = {"caer_s": "own"}
 Scores = dict[str, float]
 """Percent by measure."""
 S = TypeVar("S", bound=Scale)
+Config = TypeVar("Config", bound="TrainConfig")
 
 
 class ReproductionError(Exception):
@@ -131,7 +132,7 @@ class Laboratory(Generic[S]):
         """How many synthetic images a data set gets to train on."""
         return self.scale.images
 
-    def here(self, config: TrainConfig, data: str, root: Path, seed: int, epochs: int) -> TrainConfig:
+    def here(self, config: Config, data: str, root: Path, seed: int, epochs: int) -> Config:
         """The same training on this data, at this scale's batch and precision, on this machine."""
         return replace(
             config,

@@ -11,9 +11,9 @@ from caer_ros.offline.reproduction.scales import StudentScale
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caer_ros.offline.reproduction.ka import Runs, Table, Training
     from caer_ros.offline.reproduction.laboratory import Scores
-    from caer_ros.offline.reproduction.tables import Runs, Table, Training
-    from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.systems.ka.config import KaConfig
     from caer_ros.recordings.annotations.sample import Dataset
 
 TEACHER_DATA = {"fer": "affectnet", "vea": "emoset", "od": "coco"}
@@ -56,7 +56,7 @@ class StudentLaboratory(Laboratory[StudentScale]):
         folder = self.output / data / training.name / f"seed{seed}"
 
         def work() -> Scores:
-            from caer_ros.offline.training.config import RecipeConfig
+            from caer_ros.offline.systems.ka.config import RecipeConfig
             from caer_ros.offline.training.run import train
 
             config = self.config(folder, data, self.root(data), "student", seed, self.scale.epochs)
@@ -79,12 +79,13 @@ class StudentLaboratory(Laboratory[StudentScale]):
 
     def config(
         self, folder: Path, data: str, root: Path, task: Task, seed: int, epochs: int, size: int | None = None
-    ) -> TrainConfig:
+    ) -> KaConfig:
         """A training at this scale, of a baseline unless changed; ``size`` is the scale's where not given."""
-        from caer_ros.offline.training.config import DataConfig, ModelConfig, OptimiserConfig, TrainConfig
+        from caer_ros.offline.systems.ka.config import KaConfig, ModelConfig
+        from caer_ros.offline.training.config import DataConfig, OptimiserConfig
 
         scale, size = self.scale, size or self.scale.size
-        config = TrainConfig(
+        config = KaConfig(
             output=str(folder),
             data=DataConfig(name=data, root=str(root), size=(size, size)),
             task=task,

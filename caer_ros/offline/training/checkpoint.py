@@ -4,94 +4,23 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from caer_ros.offline.systems.benet.config import BenetConfig
-from caer_ros.offline.systems.dsct.config import DsctConfig
-from caer_ros.offline.systems.ka.network import Student, StudentConfig
-from caer_ros.offline.systems.ka.teachers import Classifier, Detector
-from caer_ros.offline.training.config import ModelConfig
+from caer_ros.offline import systems
+from caer_ros.offline.training.checkpoint_card import FORMAT, CheckpointCard
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
 
-FORMAT = 1
 PREFIX = "network."
-"""Of the network's entries in a checkpoint's state_dict; the amalgamation's have another."""
+"""Beginning of the names of the network's entries in a checkpoint's state_dict; what else is trained has another."""
 
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be used; names the file, what differs and the remedy."""
-
-
-@dataclass(frozen=True)
-class CheckpointCard:
-    """What is known about a trained network beside its weights."""
-
-    task: str
-    """"student", "classifier", "detector", "benet" or "dsct"."""
-    config: dict[str, Any]
-    """The whole ``TrainConfig`` as plain data."""
-    labels: tuple[str, ...]
-    known: tuple[str, ...]
-    """Those of the labels that the training data says something about; the others were not taught."""
-    label_set: str
-    multi_label: bool
-    box_kind: BoxKind
-    resize: Resize
-    """The network's input."""
-    version: str
-    """Of caer_ros."""
-    commit: str
-    """Of the sources, or "" where they are not a git checkout."""
-    data: str
-    """What it has seen, for a person to read."""
-    recipe: str
-    """How it was trained, for a person to read."""
-    epoch: int
-    """Epochs it has been trained for."""
-    metrics: dict[str, float]
-    """That epoch's row of metrics.csv."""
-
-    @property
-    def predictable(self) -> tuple[bool, ...]:
-        """Of each label: was it taught?"""
-        return tuple(label in self.known for label in self.labels)
-
-
-Architecture = ModelConfig | BenetConfig | DsctConfig
-"""What a network is built of: a ``BenetConfig`` or ``DsctConfig`` for the task of that name, else a ``ModelConfig``."""
-
-
-def build(task: str, model: Architecture, labels: int, weights: str | Path | None = None) -> nn.Module:
-    """An untrained network; ``weights`` of its backbone as in ``Backbone``, for students, classifiers and detectors."""
-    if isinstance(model, BenetConfig):
-        from caer_ros.offline.systems.benet.network import Benet
-
-        return Benet(model, labels)
-    if isinstance(model, DsctConfig):
-        from caer_ros.offline.systems.dsct.network import Dsct  # it imports transformers, which takes seconds
-
-        return Dsct(model, labels)
-    heads = {"head_width": model.head_width, "head_blocks": model.head_blocks}
-    if task == "classifier":
-        return Classifier(model.backbone, labels, weights)
-    if task == "detector":
-        return Detector(model.backbone, weights, **heads)
-    return Student(StudentConfig(labels, model.backbone, detection=model.detection, **heads), weights)
-
-
-def architecture(card: CheckpointCard) -> Architecture:
-    """What the network of a checkpoint is built of."""
-    if card.task == "benet":
-        return BenetConfig(**card.config["benet"])
-    if card.task == "dsct":
-        return DsctConfig(**card.config["dsct"])
-    return ModelConfig(**card.config["model"])
 
 
 def load_network(path: str | Path) -> tuple[nn.Module, CheckpointCard]:
@@ -103,7 +32,7 @@ def load_network(path: str | Path) -> tuple[nn.Module, CheckpointCard]:
     content = load(path)
     card = card_of(content, path)
     try:
-        network = build(card.task, architecture(card), len(card.labels))
+        network = systems.of(card.task).network(card)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its card is broken at {error}") from error
     load_entries(network, content["state_dict"], path)
@@ -150,18 +79,6 @@ def card_of(content: dict[str, Any], path: str | Path) -> CheckpointCard:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its card is broken at {error}") from error
-
-
-def plain_card(card: CheckpointCard) -> dict[str, Any]:
-    """The card as plain data, as it stands in a checkpoint under "caer"."""
-    plain = {field.name: getattr(card, field.name) for field in fields(card)}
-    return plain | {
-        "format": FORMAT,
-        "labels": list(card.labels),
-        "known": list(card.known),
-        "box_kind": card.box_kind.name.lower(),
-        "resize": asdict(card.resize) | {"size": list(card.resize.size)},
-    }
 
 
 def load_entries(network: nn.Module, entries: dict[str, torch.Tensor], path: str | Path) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import torch
 
 from caer_ros import __version__, share
-from caer_ros.offline.training import config as configuration
+from caer_ros.offline.training import configuration
 from caer_ros.offline.training.config import ConfigError, TrainConfig
 
 if TYPE_CHECKING:

@@ -28,6 +28,16 @@ Key = tuple[int, int]
 """Epoch and index of an image: what fixes how it looks."""
 
 
+class Examples(data.Dataset[Any]):
+    """A data set as a network sees it, indexed by ``Key``."""
+
+    extra_seen: str = ""
+    """What is learnt from beside the data set, for a person to read."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
 def read(sample: Sample) -> NDArray[np.uint8]:
     """A sample's image [H,W,3] RGB. Raises DatasetError where it cannot be read, or is of another size by now."""
     pixels = image_files.read(sample.path)
@@ -93,7 +103,7 @@ class ValidationOrder(data.Sampler[list[Key]]):
 
 
 def loader(
-    examples: data.Dataset[Any],
+    examples: Examples,
     collate: Callable[[Any], Any],
     order: data.Sampler[list[Key]],
     workers: int,

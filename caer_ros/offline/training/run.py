@@ -23,11 +23,9 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from caer_ros import __version__
-from caer_ros.offline.systems.ka import losses
-from caer_ros.offline.systems.ka.task import build
-from caer_ros.offline.systems.system import system
-from caer_ros.offline.training import checkpoint
-from caer_ros.offline.training import config as configuration
+from caer_ros.offline import systems
+from caer_ros.offline.training import checkpoint, configuration
+from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.offline.training.config import ConfigError
 from caer_ros.offline.training.folder import Folder, Row, commit
 from caer_ros.offline.training.loader import TrainOrder, ValidationOrder, described, loader, mixed
@@ -35,12 +33,12 @@ from caer_ros.offline.training.measures import Means, Outcomes
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
-    from caer_ros.offline.training.task import Loss
     from collections.abc import Callable, Iterable, Iterator
 
     from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
     from caer_ros.offline.training.config import OptimiserConfig, TrainConfig
+    from caer_ros.offline.training.task import Loss
     from caer_ros.recordings.annotations.sample import Dataset
 
 _log = logging.getLogger(__name__)
@@ -56,8 +54,7 @@ class RunResult:
 
     folder: Path
     best: Path
-    """Checkpoint of the best epoch: for a student and a detector the lowest total validation loss, for a classifier of
-    single labels the highest mean F1."""
+    """Checkpoint of the best epoch: the lowest total validation loss, or what ``Task.highest`` says."""
     last: Path
     """Checkpoint of the last epoch, from which the run can go on."""
     epochs: int
@@ -128,13 +125,13 @@ class _Run:
         self.config, self.folder, self.fabric = config, folder, fabric
         self.train_set, val_set = data
         _check_alike(self.train_set, val_set)
-        seed, self.system = config.trainer.seed, system(config)
-        examples = self.system.examples(self.train_set, seed)
-        self.extra: str = examples.extra_seen if config.benet else ""
+        seed, self.system = config.trainer.seed, systems.of(config.task)
+        examples = self.system.examples(config, self.train_set, seed)
+        self.extra = examples.extra_seen
         """What is learnt from beside the training set, for a person to read."""
         rank, processes = fabric.global_rank, fabric.world_size
         self.order = TrainOrder(len(examples), config.data.batch, seed, rank, processes)
-        val_examples = self.system.examples(val_set, None)
+        val_examples = self.system.examples(config, val_set, None)
         val_order = ValidationOrder(len(val_examples), config.data.batch // processes, rank, processes)
         pin = fabric.device.type == "cuda"
         collate, workers = self.system.collate, config.data.workers
@@ -145,7 +142,8 @@ class _Run:
         if saved is not None:
             self._check_same_data(checkpoint.card_of(saved, folder.last))
         torch.manual_seed(seed)
-        self.task = build(config, len(self.train_set.labels), self.train_set.multi_label, initialise=saved is None)
+        labels, multi_label = len(self.train_set.labels), self.train_set.multi_label
+        self.task = self.system.task(config, labels, multi_label, initialise=saved is None)
         if config.trainer.sync_batchnorm and processes > 1:
             self.task = nn.SyncBatchNorm.convert_sync_batchnorm(self.task)  # type: ignore[no-untyped-call]
         # AdamW without weight decay is Adam, as in the paper.
@@ -158,8 +156,6 @@ class _Run:
         self.progress = Progress()
         if saved is not None:
             self._restore(saved)
-        self.highest = "val/f1" if config.task == "classifier" and not self.train_set.multi_label else None
-        """What the best epoch has most of; None: it has the lowest total loss."""
 
     def finish(self) -> RunResult:
         """Train the epochs that are left."""
@@ -245,7 +241,7 @@ class _Run:
             everywhere = self.fabric.all_reduce(numbers.clone(), reduce_op="sum")
             assert isinstance(everywhere, Tensor)
             values = values * numbers.clamp(min=1) * self.fabric.world_size / everywhere.clamp(min=1)
-        return losses.total_loss(*values)
+        return values.sum()
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -265,8 +261,8 @@ class _Run:
         best = self.progress.best
         if not best:
             return True
-        if self.highest:
-            return row.get(self.highest, 0) > best.get(self.highest, 0)
+        if highest := self.task.highest:
+            return row.get(highest, 0) > best.get(highest, 0)
         return row["val/total"] < best["val/total"]
 
     def _save(self) -> None:
@@ -294,7 +290,7 @@ class _Run:
         }
         checkpoint.save(content, self.folder.last)
 
-    def _check_same_data(self, card: checkpoint.CheckpointCard) -> None:
+    def _check_same_data(self, card: CheckpointCard) -> None:
         labels = ", ".join(self.train_set.labels)
         for what, before, now in (("data", card.data, self._seen()), ("labels", ", ".join(card.labels), labels)):
             if before != now:
@@ -326,8 +322,8 @@ class _Run:
         train_set, config = self.train_set, self.config
         return {
             "state_dict": {checkpoint.PREFIX + name: value for name, value in self.task.network.state_dict().items()},
-            "caer": checkpoint.plain_card(
-                checkpoint.CheckpointCard(
+            "caer": plain_card(
+                CheckpointCard(
                     task=config.task,
                     config=configuration.to_dict(config),
                     labels=train_set.labels,
@@ -335,11 +331,11 @@ class _Run:
                     label_set=train_set.label_set,
                     multi_label=train_set.multi_label,
                     box_kind=train_set.samples[0].box_kind,
-                    resize=self.system.rule,
+                    resize=self.system.rule(config),
                     version=__version__,
                     commit=commit(),
                     data=self._seen(),
-                    recipe=_in_short(config),
+                    recipe=self.system.recipe(config),
                     epoch=self.progress.epoch,
                     metrics=self.progress.row,
                 )
@@ -358,17 +354,6 @@ class _Run:
             sum(parameter.numel() for parameter in self.task.network.parameters()) / 1e6,
             f"{self.fabric.world_size} x {self.fabric.device.type}",
         )
-
-
-def _in_short(config: TrainConfig) -> str:
-    """How a network was trained, for a person to read."""
-    if config.benet:
-        heads = {"Det": config.benet.detection, "PC": config.benet.person_centric, "BG": config.benet.background}
-        return "+".join(["BENet, heads BU", *(head for head, there in heads.items() if there)])
-    if config.dsct:
-        return f"DSCT, {config.dsct.subjects} subject queries"
-    recipe = config.recipe
-    return recipe.name + (f" of {len(recipe.teachers)} teachers" if recipe.name == "ka" else "")
 
 
 def _load(config: TrainConfig) -> tuple[Dataset, Dataset]:

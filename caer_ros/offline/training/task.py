@@ -32,6 +32,8 @@ class Task(nn.Module):
     """A network and its losses."""
 
     network: nn.Module
+    highest: str | None = None
+    """Measure of which the best epoch has most, such as "val/f1"; None: the best epoch has the lowest total loss."""
 
     def __init__(self, multi_label: bool) -> None:
         super().__init__()

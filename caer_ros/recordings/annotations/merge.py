@@ -15,7 +15,7 @@ from caer_ros.recordings import definitions, frames
 from caer_ros.recordings.annotations import truth_message
 from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.recordings.bags import raw
-from caer_ros.recordings.bags.messages import types_of
+from caer_ros.recordings.bags.own_messages import types_of
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.recordings.sources import COMPRESSED_IMAGE, IMAGE
 from caer_ros.recordings.stamps import stamp_of

@@ -19,8 +19,8 @@ from caer_ros.recordings import frames
 from caer_ros.recordings.annotations import own, truth_message
 from caer_ros.recordings.annotations.assembly import Annotation, assemble, finish
 from caer_ros.recordings.annotations.sample import Dataset, DatasetError, Findings
-from caer_ros.recordings.bags import messages
-from caer_ros.recordings.bags.messages import box_of, vad_of, value
+from caer_ros.recordings.bags import own_messages
+from caer_ros.recordings.bags.own_messages import box_of, vad_of, value
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.recordings.sources import SourceError
 from caer_ros.recordings.stamps import nanoseconds
@@ -44,7 +44,7 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
         SourceError: the bag cannot be read, or lacks a topic; or the messages lack a field that is needed.
         DatasetError: nothing on the topic belongs to an image, or its messages contradict each other.
     """
-    if topic not in messages.topics(bag, PERSONS):
+    if topic not in own_messages.topics(bag, PERSONS):
         raise SourceError(
             f"{bag}: no ground truth: no topic {topic} of {PERSONS}; annotate the bag (see caer bag extract) "
             "and name the json"
@@ -54,8 +54,8 @@ def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOP
     kinds: set[BoxKind] = set()
     labels: tuple[str, ...] | None = None
     score_type, model_id = ScoreType.UNKNOWN, ""
-    unusable: list[messages.LeftOut] = []
-    for message in messages.persons(bag, topic, unusable):
+    unusable: list[own_messages.LeftOut] = []
+    for message in own_messages.persons(bag, topic, unusable):
         content = message.content
         said = tuple(map(str, content.labels))
         if labels is not None and said != labels:

@@ -14,7 +14,7 @@ import numpy as np
 from caer_ros.perception.imaging import decoding as images
 from caer_ros.recordings import frames
 from caer_ros.recordings.bags import raw
-from caer_ros.recordings.bags.messages import types_of
+from caer_ros.recordings.bags.own_messages import types_of
 from caer_ros.recordings.sources import COMPRESSED_IMAGE, IMAGE
 
 if TYPE_CHECKING:

@@ -60,9 +60,10 @@ def test_a_data_set_of_ones_own_goes_through_the_command_to_a_table(pictures, ca
 
 def test_pictures_are_repeated_into_one_epoch_of_the_length_that_is_needed(pictures):
     from caer_ros.offline import data
-    from caer_ros.offline.training.config import DataConfig, TrainConfig
+    from caer_ros.offline.systems.ka.config import KaConfig
+    from caer_ros.offline.training.config import DataConfig
 
-    settings = TrainConfig("", DataConfig("own", str(pictures), size=(64, 64), batch=5, workers=0))
+    settings = KaConfig("", DataConfig("own", str(pictures), size=(64, 64), batch=5, workers=0))
     batches = list(train.loading(data.load("own", pictures, "train"), settings, steps=4))
     assert len(batches) >= 4 + train.WARM_UP
     assert all(batch.images.shape == (5, 3, 64, 64) for batch in batches)
@@ -74,10 +75,11 @@ def test_what_is_loaded_in_advance_does_not_count(pictures, monkeypatch):
     from types import SimpleNamespace
 
     from caer_ros.offline import data
-    from caer_ros.offline.training.config import DataConfig, TrainConfig
+    from caer_ros.offline.systems.ka.config import KaConfig
+    from caer_ros.offline.training.config import DataConfig
 
     events = []
-    settings = TrainConfig("", DataConfig("own", str(pictures), size=(64, 64), batch=1, workers=3))
+    settings = KaConfig("", DataConfig("own", str(pictures), size=(64, 64), batch=1, workers=3))
     monkeypatch.setattr(train, "loading", lambda *_: iter(lambda: events.append("batch") or "batch", None))
     monkeypatch.setattr(time, "perf_counter", lambda: events.append("clock") or float(len(events)))
     fabric = SimpleNamespace(device=torch.device("cpu"))

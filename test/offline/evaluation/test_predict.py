@@ -16,7 +16,8 @@ from caer_ros.offline.evaluation.predict import EvaluationError
 from caer_ros.offline.export import export
 from caer_ros.offline.systems.benet import person_centric
 from caer_ros.offline.systems.benet.config import BenetConfig
-from caer_ros.offline.training.checkpoint import PREFIX, CheckpointCard, plain_card, save
+from caer_ros.offline.training.checkpoint import PREFIX, save
+from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.imaging.resizing import Resize
@@ -270,13 +271,13 @@ def test_a_benet_is_read_at_centres_as_its_own_codec_reads(benet_checkpoint, dat
     """At the input's size, so that nothing lies between the two."""
     import torch
 
-    from caer_ros.offline.export import graph as single_shot
+    from caer_ros.offline.export import loading
     from caer_ros.offline.systems.benet import codec as codec
 
     picture = image_files.read(dataset.samples[0].path)[:64, :64]
     sample = next(sample for sample in dataset.samples if len(sample) == 2)
     boxes = np.array([[3, 5, 21, 40], [30, 2, 63, 60]], np.float32)
-    graph, card = single_shot.load_graph(benet_checkpoint)
+    graph, card = loading.load_graph(benet_checkpoint)
     bundle = predict._as_bundle(benet_checkpoint, card, graph)
     ask = predict._single_shot(bundle, predict._network(graph))
     _, pooled = ask(replace(sample, boxes=boxes, size=(64, 64)), picture, 0.01, None)
@@ -290,7 +291,7 @@ def test_a_benet_is_read_at_centres_as_its_own_codec_reads(benet_checkpoint, dat
 def test_a_benet_can_be_read_as_its_published_scores_are(benet_checkpoint, dataset, monkeypatch):
     asked, samples = [], dataset.samples[1:3]
 
-    def refined(found, network, samples, flip, watch, short):
+    def refined(network, found, samples, watch, flip, short):
         asked.append((network.config.width, len(samples), flip, watch, short))
         return replace(found, images=[replace(image, pooled=image.pooled * 0) for image in found.images])
 
@@ -302,12 +303,12 @@ def test_a_benet_can_be_read_as_its_published_scores_are(benet_checkpoint, datas
     def read(table):
         return np.concatenate([image.pooled for image in table.images])
 
-    plain, flipped = ask(), ask(flip=True)
+    plain, flipped = ask(), ask(manners=("flip",))
     assert asked == []
     assert (plain.header.pooling, flipped.header.pooling) == (("centre",), ("centre", "flip"))
     assert plain.header.max_persons == 15
     assert np.abs(read(plain) - read(flipped)).max() > 1e-3
-    both = ask(flip=True, person_centric=True)
+    both = ask(manners=("flip", "person_centric"))
     assert asked == [(8, len(samples), True, iter, 64)]  # the checkpoint's own size
     assert both.header.pooling == ("centre", "flip", "person_centric")
     assert not read(both).any()
@@ -318,7 +319,7 @@ def test_a_benet_can_be_read_as_its_published_scores_are(benet_checkpoint, datas
 def test_a_benet_without_the_head_cannot_take_part_by_it(tmp_path, dataset):
     path = write_benet(tmp_path / "best.ckpt", person_centric=False)
     with pytest.raises(EvaluationError, match=r"best\.ckpt: this BENet has no person-centric head"):
-        predict.predict_checkpoint(path, dataset.samples, "cpu", person_centric=True)
+        predict.predict_checkpoint(path, dataset.samples, "cpu", manners=("person_centric",))
 
 
 # --- Other labels --------------------------------------------------------------------------------------------------

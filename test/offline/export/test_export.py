@@ -14,12 +14,12 @@ from tiny_student import BACKBONE, LABELS, SIZE, network, pictures, rule, write_
 
 from caer_ros.cli import main
 from caer_ros.offline.evaluation import pooling_numpy
-from caer_ros.offline.export import export, quantisation
+from caer_ros.offline.export import export, loading, quantisation
 from caer_ros.offline.export import graph as single_shot
 from caer_ros.offline.export.card import ExportSettings
 from caer_ros.offline.export.graph import ExportError
+from caer_ros.offline.systems.ka.config import ModelConfig
 from caer_ros.offline.systems.ka.graph import StudentGraph
-from caer_ros.offline.training.config import ModelConfig
 from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.predictors import predictor
@@ -31,7 +31,7 @@ SETTINGS = ExportSettings(max_persons=8, person=0.01)
 @pytest.fixture(scope="session")
 def exported(student_checkpoint, student_bundle):
     """Graph and ONNX model of a backbone; exporting takes seconds, so each is exported once."""
-    made = {BACKBONE: (single_shot.load_graph(student_checkpoint, 8)[0], onnx.load(str(student_bundle / "model.onnx")))}
+    made = {BACKBONE: (loading.load_graph(student_checkpoint, 8)[0], onnx.load(str(student_bundle / "model.onnx")))}
 
     def get(backbone=BACKBONE):
         if backbone not in made:

@@ -10,7 +10,7 @@ from caer_ros.offline.reproduction import benet, dsct
 from caer_ros.offline.reproduction.laboratory import Laboratory, ReproductionError
 from caer_ros.offline.reproduction.scales import BENET, DSCT
 from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
-from caer_ros.offline.training.config import read
+from caer_ros.offline.training.configuration import read
 
 
 def changed(number, row, network=None):

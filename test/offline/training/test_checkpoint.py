@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from caer_ros.offline.systems.ka import networks
 from caer_ros.offline.systems.ka.network import Student
-from caer_ros.offline.training import checkpoint
-from caer_ros.offline.training import config as configuration
-from caer_ros.offline.training.checkpoint import CheckpointCard, CheckpointError
+from caer_ros.offline.training import checkpoint, configuration
+from caer_ros.offline.training.checkpoint import CheckpointError
+from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
 
@@ -39,9 +40,9 @@ def content(config: TrainConfig) -> dict[str, Any]:
         metrics={"val/total": 1.5},
     )
     torch.manual_seed(3)
-    entries = checkpoint.build("student", config.model, 2).state_dict()
+    entries = networks.build("student", config.model, 2).state_dict()
     prefixed = {checkpoint.PREFIX + name: value for name, value in entries.items()}
-    return {"state_dict": prefixed | {"amalgamation.x": torch.zeros(1)}, "caer": checkpoint.plain_card(card)}
+    return {"state_dict": prefixed | {"amalgamation.x": torch.zeros(1)}, "caer": plain_card(card)}
 
 
 def saved(content: object, path: Path) -> Path:
@@ -56,7 +57,7 @@ def test_a_network_comes_back_with_its_card(content: dict[str, Any], tmp_path: P
     assert not network.training
     for name, value in network.state_dict().items():
         assert torch.equal(value, content["state_dict"][checkpoint.PREFIX + name])
-    assert checkpoint.plain_card(card) == content["caer"]
+    assert plain_card(card) == content["caer"]
     assert (card.labels, card.box_kind, card.resize) == (("a", "b"), BoxKind.HEAD, Resize("letterbox", (64, 96)))
     assert (card.known, card.predictable) == (("b",), (False, True))
 

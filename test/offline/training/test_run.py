@@ -17,8 +17,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from caer_ros.offline.training import checkpoint, run
-from caer_ros.offline.training import config as configuration
+from caer_ros.offline.training import checkpoint, configuration, run
 from caer_ros.offline.training.config import AugmentationConfig, ConfigError, OptimiserConfig
 from caer_ros.offline.training.measures import Means
 from caer_ros.offline.training.run import TrainingError, learning_rate, train

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from caer_ros.offline.data.synthetic import cues, figures, folders, pictures, plans, render
+from caer_ros.offline.data.synthetic import cues, drawn_people, folders, pictures, plans, render
 from caer_ros.perception.person import BoxKind
 from caer_ros.recordings.annotations import truth_message
 from caer_ros.recordings.annotations.assembly import one_hot
@@ -106,7 +106,7 @@ def write(
 
 def frames(settings: plans.Settings, seed: int, images: int, *, runs: int = 1, rate: float = 10.0) -> Iterator[Frame]:
     """The pictures one after the other. People sway sideways, each at their own pace; everything else stands still."""
-    atlas = figures.load()
+    atlas = drawn_people.load()
     length = math.ceil(images / runs)
     for number in range(images):
         run, step = divmod(number, length)

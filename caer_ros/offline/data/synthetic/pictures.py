@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from caer_ros.offline.data.synthetic import figures, plans, render
+from caer_ros.offline.data.synthetic import drawn_people, plans, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def draw(jobs: Sequence[Job], processes: int = 1) -> Iterator[Picture]:
 
 def draw_one(job: Job) -> Picture:
     """Draw one picture and write it."""
-    atlas, random, settings = figures.load(), job.random, job.settings
+    atlas, random, settings = drawn_people.load(), job.random, job.settings
     while True:
         if job.expression is None:
             scene = plans.plan(settings, atlas, random, job.scene)

@@ -15,7 +15,7 @@ import numpy as np
 from caer_ros.offline.data.synthetic import cues, objects
 
 if TYPE_CHECKING:
-    from caer_ros.offline.data.synthetic.figures import Atlas, Figure
+    from caer_ros.offline.data.synthetic.drawn_people import Atlas, Figure
 
 Box = tuple[float, float, float, float]
 """xyxy in pixels of the picture; may reach beyond it."""

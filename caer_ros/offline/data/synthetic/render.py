@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caer_ros.offline.data.synthetic.cues import Cues
-    from caer_ros.offline.data.synthetic.figures import Atlas
+    from caer_ros.offline.data.synthetic.drawn_people import Atlas
 
     Image = NDArray[np.uint8]
     Canvas = NDArray[np.float32]

@@ -12,8 +12,8 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked, stacked
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
-from caer_ros.recordings.bags import messages
-from caer_ros.recordings.bags.messages import box_of, vad_of, value
+from caer_ros.recordings.bags import own_messages
+from caer_ros.recordings.bags.own_messages import box_of, vad_of, value
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.recordings.frames import frame_name
 from caer_ros.recordings.sources import SourceError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caer_ros.offline.data.predictions import Array
-    from caer_ros.recordings.bags.messages import LeftOut, Recorded
+    from caer_ros.recordings.bags.own_messages import LeftOut, Recorded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ def read(bag: Path, topic: str | None = None) -> Published:
     """
     topic = topic or _only_topic(bag)
     unusable: list[LeftOut] = []
-    recorded = list(messages.persons(bag, topic, unusable, ("detection_confidence",)))
+    recorded = list(own_messages.persons(bag, topic, unusable, ("detection_confidence",)))
     left_out = [one.why for one in unusable]
     if not recorded:
         raise SourceError("; ".join((f"{bag}: nothing was published on {topic}", *left_out[:3])))
@@ -103,7 +103,7 @@ def read(bag: Path, topic: str | None = None) -> Published:
 
 
 def _only_topic(bag: Path) -> str:
-    there = [name for name in messages.topics(bag, PERSONS) if name != TRUTH_TOPIC]
+    there = [name for name in own_messages.topics(bag, PERSONS) if name != TRUTH_TOPIC]
     if len(there) != 1:
         raise SourceError(
             f"{bag}: {'several topics' if there else 'no topic'} of {PERSONS} beside {TRUTH_TOPIC}"

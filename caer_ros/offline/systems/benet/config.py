@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from caer_ros.offline.training.config import ConfigError, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,20 @@ class BenetRecipe:
             if not getattr(self, name) >= 0:
                 return f"benet_recipe.{name}: {getattr(self, name)}, expected 0 or more"
         return None
+
+
+@dataclass(frozen=True)
+class BenetTraining(TrainConfig):
+    """A training run of BENet."""
+
+    task: Literal["benet"] = "benet"
+    benet: BenetConfig = field(default_factory=BenetConfig)
+    """The network."""
+    benet_recipe: BenetRecipe = field(default_factory=BenetRecipe)
+    """How the network learns."""
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say. Raises ConfigError, which names the field."""
+        super().__post_init__()
+        if problem := self.benet_recipe.problem():
+            raise ConfigError(problem)

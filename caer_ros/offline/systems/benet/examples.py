@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import data
 
 from caer_ros.offline.systems.benet import augmentation, codec
 from caer_ros.offline.systems.benet.augmentation import Change, Head
 from caer_ros.offline.systems.benet.network import STRIDES
 from caer_ros.offline.training.augmentation import clamp
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.loader import described, read
+from caer_ros.offline.training.loader import Examples, described, read
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.systems.benet.config import BenetTraining
     from caer_ros.offline.training.loader import Key
     from caer_ros.recordings.annotations.sample import Array, Dataset, Sample
 
@@ -110,7 +109,7 @@ class _Item:
     extra: bool
 
 
-class BenetExamples(data.Dataset[BenetExample]):
+class BenetExamples(Examples):
     """One or two data sets as BENet sees them: an example for each person with a known label.
 
     Args:
@@ -124,9 +123,7 @@ class BenetExamples(data.Dataset[BenetExample]):
         DatasetError: there is nobody with a label.
     """
 
-    def __init__(self, dataset: Dataset, config: TrainConfig, seed: int | None, extra: Dataset | None = None) -> None:
-        assert config.benet is not None  # TrainConfig fills both in
-        assert config.benet_recipe is not None
+    def __init__(self, dataset: Dataset, config: BenetTraining, seed: int | None, extra: Dataset | None = None) -> None:
         self.recipe = config.benet_recipe
         self.labels = len(dataset.labels)
         self.extra_labels = config.benet.extra_labels
@@ -209,7 +206,7 @@ class BenetExamples(data.Dataset[BenetExample]):
         return BenetExample(image, head, boxes, known, _nobody(boxes, self.extra_labels), weights, targets)
 
 
-def examples(dataset: Dataset, config: TrainConfig, seed: int | None) -> BenetExamples:
+def examples(dataset: Dataset, config: BenetTraining, seed: int | None) -> BenetExamples:
     """The examples of a split; of the training split, whose seed is not None, with the recipe's extra data.
 
     Raises:
@@ -217,7 +214,7 @@ def examples(dataset: Dataset, config: TrainConfig, seed: int | None) -> BenetEx
     """
     from caer_ros.offline import data as datasets
 
-    extra = config.benet_recipe.extra if config.benet_recipe and seed is not None else None
+    extra = config.benet_recipe.extra if seed is not None else None
     if extra is None:
         return BenetExamples(dataset, config, seed)
     splits = [datasets.load(extra.name, Path(extra.root), split) for split in extra.splits]

@@ -60,21 +60,21 @@ class PersonScores(NamedTuple):
 
 
 def refined(
-    predictions: Predictions,
     network: Benet,
+    predictions: Predictions,
     samples: Sequence[Sample],
-    flip: bool = False,
     watch: Watch = iter,
+    flip: bool = False,
     short: int = SHORT,
 ) -> Predictions:
     """The table with the mean of both heads as the scores in annotated boxes (``pooled``); persons found stay.
 
     Args:
-        predictions: of these samples, in their order, with the network's labels.
         network: with its person-centric head, on any device.
+        predictions: of these samples, in their order, with the network's labels.
         samples: with their boxes.
-        flip: also of the mirrored inputs, as for the published scores.
         watch: wraps the loop over images, to show progress.
+        flip: also of the mirrored inputs, as for the published scores.
         short: shorter side of the input, pixels; 512 in the paper.
 
     Raises:

@@ -18,10 +18,9 @@ from caer_ros.offline.training.task import Loss, Step, Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caer_ros.offline.systems.benet.config import BenetRecipe
+    from caer_ros.offline.systems.benet.config import BenetRecipe, BenetTraining
     from caer_ros.offline.systems.benet.examples import BenetBatch, Scale
     from caer_ros.offline.systems.benet.losses import ImageMean
-    from caer_ros.offline.training.config import TrainConfig
 
 _NAMES = {
     Head.DETECTION: ("heatmap.0", "heatmap.1", "size.0", "size.1"),
@@ -140,16 +139,14 @@ class BenetTask(Task):
         return {name: Loss(zero, torch.zeros((), dtype=torch.long, device=zero.device)) for name in names}
 
 
-def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool = True) -> BenetTask:
-    """The task of a configuration, on the CPU; arguments as for ``tasks.build``.
+def build(config: BenetTraining, labels: int, multi_label: bool, initialise: bool = True) -> BenetTask:
+    """The task of a configuration, on the CPU; arguments as for ``System.task``.
 
     Raises:
         BackboneError: ``benet_recipe.weights`` cannot be read or do not fit.
         ConfigError: as ``BenetTask``.
     """
     recipe = config.benet_recipe
-    assert config.benet is not None  # TrainConfig fills both in
-    assert recipe is not None
     task = BenetTask(Benet(config.benet, labels), multi_label, recipe)
     if recipe.weights and initialise:
         load_pose(task.network, Path(recipe.weights))

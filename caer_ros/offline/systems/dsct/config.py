@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from caer_ros.offline.training.config import TrainConfig
 
 Resnet = Literal["resnet18", "resnet50", "resnet101"]
 """What a DSCT can be built on."""
@@ -91,3 +93,23 @@ class DsctRecipe:
     """The backbone's part of the learning rate."""
     sampling_rate: float = 0.1
     """That of the projections which give reference points and sampling offsets."""
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """How the ResNet begins that ``dsct.backbone`` names."""
+
+    weights: str | None = "imagenet"
+    """imagenet, null (random), or a .safetensors or .pth file. ``dsct_recipe.weights`` replaces all of them."""
+
+
+@dataclass(frozen=True)
+class DsctTraining(TrainConfig):
+    """A training run of DSCT."""
+
+    task: Literal["dsct"] = "dsct"
+    model: BackboneConfig = field(default_factory=BackboneConfig)
+    dsct: DsctConfig = field(default_factory=DsctConfig)
+    """The network."""
+    dsct_recipe: DsctRecipe = field(default_factory=DsctRecipe)
+    """How the network learns."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import data
 from torchvision import tv_tensors
 from torchvision.ops import box_convert
 from torchvision.transforms import v2
@@ -20,7 +19,7 @@ from torchvision.transforms import v2
 from caer_ros.offline.systems.dsct.losses import Truth
 from caer_ros.offline.training.augmentation import clamp
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.offline.training.loader import Key, mixed, read
+from caer_ros.offline.training.loader import Examples, Key, mixed, read
 from caer_ros.perception.imaging.resizing import Resize, place, plan
 from caer_ros.recordings.annotations.sample import DatasetError
 
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.systems.dsct.config import DsctRecipe
-    from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.systems.dsct.config import DsctRecipe, DsctTraining
     from caer_ros.recordings.annotations.sample import Array, Dataset, Sample
 
 
@@ -67,7 +65,7 @@ class DsctBatch(NamedTuple):
         return DsctBatch(images, valid, self.truth.to(device))
 
 
-class DsctExamples(data.Dataset[DsctExample]):
+class DsctExamples(Examples):
     """A data set as DSCT sees it.
 
     Args:
@@ -80,9 +78,8 @@ class DsctExamples(data.Dataset[DsctExample]):
         DatasetError: there is nothing to learn from; with ``data.cache`` also what an image's reading raises.
     """
 
-    def __init__(self, dataset: Dataset, config: TrainConfig, seed: int | None) -> None:
+    def __init__(self, dataset: Dataset, config: DsctTraining, seed: int | None) -> None:
         recipe = config.dsct_recipe
-        assert recipe is not None
         _check(recipe)
         if not dataset.samples:
             raise DatasetError(

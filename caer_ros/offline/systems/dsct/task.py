@@ -15,10 +15,9 @@ from caer_ros.offline.training.task import Loss, Step, Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from caer_ros.offline.systems.dsct.config import DsctRecipe
+    from caer_ros.offline.systems.dsct.config import DsctRecipe, DsctTraining
     from caer_ros.offline.systems.dsct.examples import DsctBatch
     from caer_ros.offline.systems.dsct.network import Dsct
-    from caer_ros.offline.training.config import TrainConfig
 
 SAMPLING = ("reference_points", "sampling_offsets")
 """In the names of the projections that say where features are sampled, which learn slower."""
@@ -70,15 +69,13 @@ class DsctTask(Task):
         ]
 
 
-def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool = True) -> DsctTask:
-    """The task of a configuration, as ``tasks.build``; also raises ConfigError for a network that cannot be."""
+def build(config: DsctTraining, labels: int, multi_label: bool, initialise: bool = True) -> DsctTask:
+    """The task of a configuration, as ``System.task``; also raises ConfigError for a network that cannot be."""
     from caer_ros.offline.importers.entries import ImporterError
     from caer_ros.offline.systems.dsct import coco_weights
     from caer_ros.offline.systems.dsct import network as dsct
 
     network, recipe = config.dsct, config.dsct_recipe
-    assert network is not None
-    assert recipe is not None
     try:
         built = dsct.Dsct(network, labels, config.model.weights if initialise else None)
         if initialise and recipe.weights is not None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import data
 
 from caer_ros.offline.systems.components import centre
 from caer_ros.offline.systems.components.backbone import Backbone
+from caer_ros.offline.training import loader
 from caer_ros.offline.training.augmentation import Augmentation, View, clamp
 from caer_ros.offline.training.loader import mixed, read
 from caer_ros.perception.imaging.resizing import Resize, place, plan
@@ -88,7 +88,7 @@ def resize_rule(config: DataConfig) -> Resize:
     return Resize(mode=config.resize, size=config.size)
 
 
-class Examples(data.Dataset[Example]):
+class KaExamples(loader.Examples):
     """A data set as the network sees it.
 
     Args:

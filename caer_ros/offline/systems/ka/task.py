@@ -10,7 +10,7 @@ from torch import Tensor
 
 from caer_ros.offline.systems.components import centre, pooling
 from caer_ros.offline.systems.components.backbone import Backbone
-from caer_ros.offline.systems.ka import losses
+from caer_ros.offline.systems.ka import losses, networks
 from caer_ros.offline.systems.ka.amalgamation import Amalgamation, feature_loss, reconstruction_loss
 from caer_ros.offline.systems.ka.network import Student
 from caer_ros.offline.systems.ka.teachers import Classifier, Detector, Teachers
@@ -20,8 +20,8 @@ from caer_ros.offline.training.task import Loss, Step, Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from caer_ros.offline.systems.ka.config import KaConfig, RecipeConfig
     from caer_ros.offline.systems.ka.examples import Batch
-    from caer_ros.offline.training.config import RecipeConfig, TrainConfig
 
 
 def emotion_loss(logits: Tensor, targets: Tensor, weights: Tensor, multi_label: bool) -> Loss:
@@ -73,6 +73,7 @@ class ClassifierTask(Task):
     def __init__(self, classifier: Classifier, multi_label: bool) -> None:
         super().__init__(multi_label)
         self.network = classifier
+        self.highest = None if multi_label else "val/f1"
 
     def forward(self, batch: Batch) -> Step:
         logits, targets = self.network(self.normalised(batch.images)), batch.emotions[:, 0]
@@ -101,7 +102,7 @@ def detection_losses(heatmap: Tensor, sizes: Tensor, batch: Batch) -> dict[str, 
     return {"heatmap": Loss(focal, (batch.heatmap == 1).sum()), "size": Loss(size, present.sum())}
 
 
-def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool = True) -> Task:
+def build(config: KaConfig, labels: int, multi_label: bool, initialise: bool = True) -> Task:
     """The task of a configuration, on the CPU.
 
     Args:
@@ -113,20 +114,12 @@ def build(config: TrainConfig, labels: int, multi_label: bool, initialise: bool 
     Raises:
         BackboneError, CheckpointError: weights or a teacher that cannot be had or do not fit.
     """
-    if config.task == "benet":
-        from caer_ros.offline.systems.benet import task as benet
-
-        return benet.build(config, labels, multi_label, initialise)
-    if config.task == "dsct":
-        from caer_ros.offline.systems.dsct import task as dsct
-
-        return dsct.build(config, labels, multi_label, initialise)
     model, recipe = config.model, config.recipe
     for path in recipe.teachers:  # before weights are fetched, which may take minutes
         if not Path(path).is_file():
             raise checkpoint.CheckpointError(f"recipe.teachers: {path}: no such file")
     weights: str | Path | None = recipe.teachers[0] if recipe.name == "ft" else model.weights
-    network = checkpoint.build(config.task, model, labels, weights if initialise else None)
+    network = networks.build(config.task, model, labels, weights if initialise else None)
     task: Task
     if isinstance(network, Classifier):
         task = ClassifierTask(network, multi_label)

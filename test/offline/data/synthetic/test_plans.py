@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caer_ros.offline.data.synthetic import cues, figures, objects, pictures, plans, render
+from caer_ros.offline.data.synthetic import cues, drawn_people, objects, pictures, plans, render
 from caer_ros.offline.data.synthetic.plans import Settings
 
 sizes = st.sampled_from(((320, 240), (160, 160), (640, 480), (96, 128)))
@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @pytest.fixture(scope="module")
 def atlas():
-    return figures.load()
+    return drawn_people.load()
 
 
 def planned(atlas, seed, **changes):

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from caer_ros.offline.data.synthetic import cues, figures, objects, plans, render
+from caer_ros.offline.data.synthetic import cues, drawn_people, objects, plans, render
 
 STILL = plans.Light(1.0, 0.0, (1.0, 1.0, 1.0), 1.0, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
 def atlas():
-    return figures.load()
+    return drawn_people.load()
 
 
 def person(atlas, left, height=160.0, bottom=230.0, **changes):

@@ -10,7 +10,7 @@ import torch
 from caer_ros.offline import data
 from caer_ros.offline.systems.benet import examples as benet_data
 from caer_ros.offline.systems.benet.augmentation import Head
-from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe, ExtraData
+from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe, BenetTraining, ExtraData
 from caer_ros.offline.systems.benet.examples import BenetExamples, collate
 from caer_ros.offline.training.config import ConfigError
 from caer_ros.recordings.annotations.sample import DatasetError
@@ -31,8 +31,10 @@ ONLY = {
 
 
 @pytest.fixture
-def benet(config: TrainConfig) -> TrainConfig:
-    return replace(config, task="benet", benet=BenetConfig(width=8, modules=1, blocks=1), benet_recipe=BenetRecipe())
+def benet(config: TrainConfig) -> BenetTraining:
+    return BenetTraining(
+        output=config.output, data=config.data, trainer=config.trainer, benet=BenetConfig(width=8, modules=1, blocks=1)
+    )
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def dataset(colours: Path) -> Dataset:
     return data.load("own", colours, "train")
 
 
-def of_head(dataset: Dataset, config: TrainConfig, head: Head, seed: int | None = None) -> list[BenetExample]:
+def of_head(dataset: Dataset, config: BenetTraining, head: Head, seed: int | None = None) -> list[BenetExample]:
     recipe = ONLY[head]
     examples = BenetExamples(dataset, replace(config, benet_recipe=recipe), seed)
     return [example for index in range(len(examples)) if (example := examples[0, index]).head == head]
@@ -51,7 +53,7 @@ def coloured(image: torch.Tensor) -> torch.Tensor:
     return (image.amax(0) > 160) & (image.amin(0) < 90)
 
 
-def test_an_example_for_each_person_with_a_label(dataset: Dataset, benet: TrainConfig) -> None:
+def test_an_example_for_each_person_with_a_label(dataset: Dataset, benet: BenetTraining) -> None:
     persons = sum(map(len, dataset.samples))
     assert len(BenetExamples(dataset, benet, 0)) == persons
     emotions = dataset.samples[1].emotions.copy()
@@ -63,7 +65,7 @@ def test_an_example_for_each_person_with_a_label(dataset: Dataset, benet: TrainC
         BenetExamples(replace(dataset, samples=(dataset.samples[0], unlabelled)), benet, 0)
 
 
-def test_its_key_alone_says_what_an_example_is(dataset: Dataset, benet: TrainConfig) -> None:
+def test_its_key_alone_says_what_an_example_is(dataset: Dataset, benet: BenetTraining) -> None:
     examples = BenetExamples(dataset, benet, 3)
     first = [examples[2, index] for index in range(len(examples))]
     again = [BenetExamples(dataset, benet, 3)[2, index] for index in reversed(range(len(examples)))][::-1]
@@ -77,7 +79,7 @@ def test_its_key_alone_says_what_an_example_is(dataset: Dataset, benet: TrainCon
     assert {example.head for example in first} == set(Head)
 
 
-def test_validation_is_the_same_in_all_epochs_and_unchanged(dataset: Dataset, benet: TrainConfig) -> None:
+def test_validation_is_the_same_in_all_epochs_and_unchanged(dataset: Dataset, benet: BenetTraining) -> None:
     examples = BenetExamples(dataset, benet, None)
     assert len({examples[0, index].head for index in range(len(examples))}) == 4
     for index in range(len(examples)):
@@ -86,7 +88,7 @@ def test_validation_is_the_same_in_all_epochs_and_unchanged(dataset: Dataset, be
         assert coloured(example.image).any()
 
 
-def test_bottom_up_labels_are_of_those_who_are_seen_at_the_centres(dataset: Dataset, benet: TrainConfig) -> None:
+def test_bottom_up_labels_are_of_those_who_are_seen_at_the_centres(dataset: Dataset, benet: BenetTraining) -> None:
     exact = replace(ONLY[Head.BOTTOM_UP], apart="inside", min_visible=0.99)
     examples = BenetExamples(dataset, replace(benet, benet_recipe=exact), None)
     persons = seen = 0
@@ -107,7 +109,7 @@ def test_bottom_up_labels_are_of_those_who_are_seen_at_the_centres(dataset: Data
     assert seen > 0.65 * persons
 
 
-def test_a_crop_shows_its_person(dataset: Dataset, benet: TrainConfig) -> None:
+def test_a_crop_shows_its_person(dataset: Dataset, benet: BenetTraining) -> None:
     examples = of_head(dataset, benet, Head.PERSON_CENTRIC)
     assert len(examples) > 5
     for example in examples:
@@ -117,7 +119,7 @@ def test_a_crop_shows_its_person(dataset: Dataset, benet: TrainConfig) -> None:
         assert coloured(example.image).float().mean() > 0.3
 
 
-def test_the_background_has_all_labels_and_nobody_in_it(dataset: Dataset, benet: TrainConfig) -> None:
+def test_the_background_has_all_labels_and_nobody_in_it(dataset: Dataset, benet: BenetTraining) -> None:
     examples = of_head(dataset, benet, Head.BACKGROUND)
     assert len(examples) > 5
     assert not any(coloured(example.image).any() for example in examples)
@@ -133,7 +135,7 @@ def test_the_union_of_what_is_not_known() -> None:
     np.testing.assert_array_equal(union, [[1, nan, 0, nan, nan]])
 
 
-def test_what_is_not_known_is_ignored(dataset: Dataset, benet: TrainConfig) -> None:
+def test_what_is_not_known_is_ignored(dataset: Dataset, benet: BenetTraining) -> None:
     dataset = replace(dataset, samples=tuple(replace(sample, exhaustive=False) for sample in dataset.samples[:4]))
     for negative in (True, False):
         config = replace(benet, data=replace(benet.data, unlabelled_are_negative=negative))
@@ -141,7 +143,7 @@ def test_what_is_not_known_is_ignored(dataset: Dataset, benet: TrainConfig) -> N
         assert example.targets[1].ignore.any() == (not negative)
 
 
-def test_persons_who_went_out_are_left_out_or_at_the_edge(dataset: Dataset, benet: TrainConfig) -> None:
+def test_persons_who_went_out_are_left_out_or_at_the_edge(dataset: Dataset, benet: BenetTraining) -> None:
     numbers = []
     for visible in (0.0, 0.9):
         recipe = replace(ONLY[Head.DETECTION], min_visible=visible, scale=(0.4, 0.5))
@@ -153,7 +155,7 @@ def test_persons_who_went_out_are_left_out_or_at_the_edge(dataset: Dataset, bene
     assert numbers[0] > 1.5 * numbers[1]
 
 
-def test_extra_data_follows_with_labels_of_its_own(dataset: Dataset, benet: TrainConfig, colours: Path) -> None:
+def test_extra_data_follows_with_labels_of_its_own(dataset: Dataset, benet: BenetTraining, colours: Path) -> None:
     extra = ExtraData("own", str(colours), ("train", "val"))
     recipe = replace(BenetRecipe(), extra=extra)
     config = replace(benet, benet=replace(benet.benet, extra_labels=3), benet_recipe=recipe)
@@ -172,7 +174,7 @@ def test_extra_data_follows_with_labels_of_its_own(dataset: Dataset, benet: Trai
         benet_data.examples(dataset, replace(config, benet=replace(config.benet, extra_labels=8)), 0)
 
 
-def test_batches_are_padded_and_only_detection_has_maps(dataset: Dataset, benet: TrainConfig) -> None:
+def test_batches_are_padded_and_only_detection_has_maps(dataset: Dataset, benet: BenetTraining) -> None:
     examples = BenetExamples(dataset, benet, 0)
     chosen = [examples[0, index] for index in range(len(examples))]
     batch = collate(chosen).to(torch.device("cpu"))
@@ -187,7 +189,7 @@ def test_batches_are_padded_and_only_detection_has_maps(dataset: Dataset, benet:
     assert batch.extra_emotions.shape == (*batch.present.shape, 0)
 
 
-def test_fields_that_do_not_fit(dataset: Dataset, benet: TrainConfig) -> None:
+def test_fields_that_do_not_fit(dataset: Dataset, benet: BenetTraining) -> None:
     with pytest.raises(ConfigError, match=r"data.size: \[64, 96\], but BENet learns from squares"):
         BenetExamples(dataset, replace(benet, data=replace(benet.data, size=(64, 96))), 0)
     with pytest.raises(ConfigError, match=r"data.cache"):

@@ -136,11 +136,11 @@ def test_a_table_is_refined(network: Benet, image: np.ndarray, monkeypatch: pyte
         SimpleNamespace(labels=("a", "b", "c")),  # type: ignore[arg-type]
         [ImagePrediction(str(index), image.shape[:2], nobody, nobody[:, 0], nobody[:, :3]) for index in range(3)],
     )
-    result = refined(table, network, samples, short=64)  # type: ignore[arg-type]
+    result = refined(network, table, samples, short=64)  # type: ignore[arg-type]
     assert [prediction.pooled.shape for prediction in result.images] == [(0, 3), (1, 3), (2, 3)]
     np.testing.assert_allclose(result.images[2].pooled, score(network, image, BOXES, short=64).mean, atol=1e-6)
     with pytest.raises(EvaluationError, match="other images"):
-        refined(table, network, samples[::-1])  # type: ignore[arg-type]
+        refined(network, table, samples[::-1])  # type: ignore[arg-type]
     monkeypatch.setattr(network, "config", replace(network.config, person_centric=False))
     with pytest.raises(EvaluationError, match="no person-centric head"):
-        refined(table, network, samples)  # type: ignore[arg-type]
+        refined(network, table, samples)  # type: ignore[arg-type]

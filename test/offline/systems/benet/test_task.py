@@ -8,12 +8,12 @@ import torch
 
 from caer_ros.offline import data
 from caer_ros.offline.systems.benet import losses
+from caer_ros.offline.systems.benet import task as task_module
 from caer_ros.offline.systems.benet.augmentation import Head
-from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe
+from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe, BenetTraining
 from caer_ros.offline.systems.benet.examples import BenetExamples, collate
 from caer_ros.offline.systems.benet.task import BenetTask
 from caer_ros.offline.systems.components import centre
-from caer_ros.offline.systems.ka import task as tasks
 from caer_ros.offline.training.config import ConfigError
 
 if TYPE_CHECKING:
@@ -41,21 +41,23 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def benet(config: TrainConfig) -> TrainConfig:
-    return replace(config, task="benet", benet=BenetConfig(width=8, modules=1, blocks=1))
+def benet(config: TrainConfig) -> BenetTraining:
+    return BenetTraining(
+        output=config.output, data=config.data, trainer=config.trainer, benet=BenetConfig(width=8, modules=1, blocks=1)
+    )
 
 
 @pytest.fixture
-def batch(benet: TrainConfig, colours: Path) -> BenetBatch:
+def batch(benet: BenetTraining, colours: Path) -> BenetBatch:
     """Two images for each head, seen straight."""
     examples = BenetExamples(data.load("own", colours, "train"), benet, None)
     every = [examples[0, index] for index in range(len(examples))]
     return collate([[example for example in every if example.head == head][index] for head in Head for index in (0, 1)])
 
 
-def build(config: TrainConfig) -> BenetTask:
+def build(config: BenetTraining) -> BenetTask:
     torch.manual_seed(0)
-    task = tasks.build(config, 3, True)
+    task = task_module.build(config, 3, True)
     assert isinstance(task, BenetTask)
     return task
 
@@ -71,7 +73,7 @@ def part(batch: BenetBatch, rows: list[int]) -> BenetBatch:
     return type(batch)(*first, *(type(scale)(*chosen(scale)) for scale in batch[-2:]))
 
 
-def test_each_image_teaches_its_head_alone(benet: TrainConfig, batch: BenetBatch) -> None:
+def test_each_image_teaches_its_head_alone(benet: BenetTraining, batch: BenetBatch) -> None:
     task = build(benet).eval()
     step = task(batch)
     assert set(step.losses) == set.union(*NAMES.values())
@@ -104,7 +106,7 @@ def test_each_image_teaches_its_head_alone(benet: TrainConfig, batch: BenetBatch
     torch.testing.assert_close(step.logits.sigmoid(), (finest + coarsest) / 2)
 
 
-def test_padding_takes_no_part(benet: TrainConfig, batch: BenetBatch) -> None:
+def test_padding_takes_no_part(benet: BenetTraining, batch: BenetBatch) -> None:
     task = build(benet).eval()
     grown = part(batch, list(range(8)))._replace(
         present=torch.nn.functional.pad(batch.present, (0, 2)),
@@ -125,7 +127,7 @@ def test_padding_takes_no_part(benet: TrainConfig, batch: BenetBatch) -> None:
 
 
 @pytest.mark.parametrize("left", list(Head))
-def test_a_head_without_images_has_no_loss_but_a_gradient(benet: TrainConfig, batch: BenetBatch, left: Head) -> None:
+def test_a_head_without_images_has_no_loss_but_a_gradient(benet: BenetTraining, batch: BenetBatch, left: Head) -> None:
     task = build(benet)
     step = task(part(batch, [row for row in range(8) if batch.heads[row] != left]))
     for name, loss in step.losses.items():
@@ -144,7 +146,7 @@ def test_a_head_without_images_has_no_loss_but_a_gradient(benet: TrainConfig, ba
         assert any(gradient.any() for gradient in gradients) == (head != left)
 
 
-def test_it_learns_a_batch_by_heart(benet: TrainConfig, batch: BenetBatch) -> None:
+def test_it_learns_a_batch_by_heart(benet: BenetTraining, batch: BenetBatch) -> None:
     task = build(benet)
     optimiser = torch.optim.Adam(task.parameters(), 5e-3)
     totals: list[dict[str, float]] = []
@@ -158,7 +160,7 @@ def test_it_learns_a_batch_by_heart(benet: TrainConfig, batch: BenetBatch) -> No
     assert totals[-1]["person_centric"] < 0.7 * totals[0]["person_centric"]
 
 
-def test_the_adaptor_learns_from_the_extra_data_alone(benet: TrainConfig, batch: BenetBatch) -> None:
+def test_the_adaptor_learns_from_the_extra_data_alone(benet: BenetTraining, batch: BenetBatch) -> None:
     config = replace(benet, benet=replace(benet.benet, extra_labels=2))
     task = build(config)
     extra = torch.full((*batch.present.shape, 2), torch.nan)
@@ -177,7 +179,7 @@ def test_the_adaptor_learns_from_the_extra_data_alone(benet: TrainConfig, batch:
     assert task.network.background_head.classifier[-1].weight.grad.any()
 
 
-def test_weights_of_the_losses(benet: TrainConfig, batch: BenetBatch) -> None:
+def test_weights_of_the_losses(benet: BenetTraining, batch: BenetBatch) -> None:
     plain, task = build(benet).eval(), build(benet).eval()
     task.recipe = BenetRecipe(heatmap_weight=2, size_weight=0.3, emotion_weight=5)
     before, after = plain(batch).losses, task(batch).losses
@@ -186,7 +188,7 @@ def test_weights_of_the_losses(benet: TrainConfig, batch: BenetBatch) -> None:
         torch.testing.assert_close(after[name].value, factor * before[name].value)
 
 
-def test_heads_and_pre_transforms_belong_together(benet: TrainConfig) -> None:
+def test_heads_and_pre_transforms_belong_together(benet: BenetTraining) -> None:
     with pytest.raises(ConfigError, match=r"benet_recipe.raw: 0.25, but benet.detection is false"):
         build(replace(benet, benet=replace(benet.benet, detection=False)))
     with pytest.raises(ConfigError, match=r"benet_recipe.mask_all: 0, but benet.background is true"):

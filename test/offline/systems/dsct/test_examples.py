@@ -9,7 +9,7 @@ import torch
 from torchvision.ops import box_convert
 
 from caer_ros.offline import data
-from caer_ros.offline.systems.dsct.config import DsctRecipe
+from caer_ros.offline.systems.dsct.config import DsctRecipe, DsctTraining
 from caer_ros.offline.systems.dsct.examples import DsctExample, DsctExamples, collate, resize_rule
 from caer_ros.offline.training.config import ConfigError, TrainConfig
 from caer_ros.perception.imaging.resizing import plan
@@ -24,17 +24,17 @@ SMALL = DsctRecipe(
 
 
 @pytest.fixture
-def small(config: TrainConfig) -> TrainConfig:
-    return replace(config, task="dsct", dsct_recipe=SMALL)
+def small(config: TrainConfig) -> DsctTraining:
+    return DsctTraining(output=config.output, data=config.data, trainer=config.trainer, dsct_recipe=SMALL)
 
 
 @pytest.fixture
-def dataset(small: TrainConfig) -> Dataset:
+def dataset(small: DsctTraining) -> Dataset:
     """14 images of 72 x 96 pixels with 0 to 3 persons; a person is of one colour, purely."""
     return data.load("own", small.data.root, "train")
 
 
-def changed(config: TrainConfig, **fields: Any) -> TrainConfig:
+def changed(config: DsctTraining, **fields: Any) -> DsctTraining:
     return replace(config, dsct_recipe=replace(SMALL, **fields))
 
 
@@ -47,7 +47,7 @@ def colours_match(example: DsctExample) -> list[bool]:
     return result
 
 
-def test_validation_shows_images_as_the_robot_does(small: TrainConfig, dataset: Dataset) -> None:
+def test_validation_shows_images_as_the_robot_does(small: DsctTraining, dataset: Dataset) -> None:
     examples = DsctExamples(dataset, small, None)
     rule = resize_rule(SMALL)
     assert (rule.mode, rule.short, rule.longest, rule.multiple) == ("short_side", 64, 96, 1)
@@ -59,7 +59,7 @@ def test_validation_shows_images_as_the_robot_does(small: TrainConfig, dataset: 
         np.testing.assert_array_equal(example.emotions, sample.emotions)
 
 
-def test_training_changes_size_part_and_side(small: TrainConfig, dataset: Dataset) -> None:
+def test_training_changes_size_part_and_side(small: DsctTraining, dataset: Dataset) -> None:
     """Persons overlap here and there, so most and not all middles show their colour; other places seldom would."""
     examples = DsctExamples(dataset, small, 0)
     seen = [examples[epoch, index] for epoch in range(4) for index in range(len(dataset.samples))]
@@ -77,7 +77,7 @@ def test_training_changes_size_part_and_side(small: TrainConfig, dataset: Datase
         assert (example.boxes <= [width, height] * 2).all()
 
 
-def test_the_part_has_the_size_asked_for_and_lies_in_the_image(small: TrainConfig, dataset: Dataset) -> None:
+def test_the_part_has_the_size_asked_for_and_lies_in_the_image(small: DsctTraining, dataset: Dataset) -> None:
     """The last resizing has nothing to do. No pixel of the images is black, what is beside them is."""
     config = changed(small, crop_probability=1.0, crop=(50, 50), short_sides=(50,))
     examples = DsctExamples(dataset, config, 0)
@@ -87,19 +87,19 @@ def test_the_part_has_the_size_asked_for_and_lies_in_the_image(small: TrainConfi
         assert (image.amax(0) > 50).all()
 
 
-def test_a_part_is_never_larger_than_its_image(small: TrainConfig, dataset: Dataset) -> None:
+def test_a_part_is_never_larger_than_its_image(small: DsctTraining, dataset: Dataset) -> None:
     config = changed(small, crop_probability=1.0, crop=(500, 600), short_sides=(60,), crop_short_sides=(60,))
     assert DsctExamples(dataset, config, 0)[0, 0].image.shape == (3, 60, 80)
 
 
-def test_who_is_cut_off_is_not_learnt(small: TrainConfig, dataset: Dataset) -> None:
+def test_who_is_cut_off_is_not_learnt(small: DsctTraining, dataset: Dataset) -> None:
     config = changed(small, crop_probability=1.0, crop=(20, 20))
     examples = DsctExamples(dataset, config, 0)
     kept = sum(len(examples[0, index].boxes) for index in range(14))
     assert 0 < kept < sum(map(len, dataset.samples))
 
 
-def test_randomness_comes_from_seed_epoch_and_index_alone(small: TrainConfig, dataset: Dataset) -> None:
+def test_randomness_comes_from_seed_epoch_and_index_alone(small: DsctTraining, dataset: Dataset) -> None:
     examples = DsctExamples(dataset, small, 3)
     first = examples[2, 7]
     torch.rand(5)
@@ -113,7 +113,7 @@ def test_randomness_comes_from_seed_epoch_and_index_alone(small: TrainConfig, da
         assert first.image.shape != other.image.shape or not torch.equal(first.image, other.image)
 
 
-def test_a_batch_holds_all_and_pads_the_rest(small: TrainConfig, dataset: Dataset) -> None:
+def test_a_batch_holds_all_and_pads_the_rest(small: DsctTraining, dataset: Dataset) -> None:
     examples = DsctExamples(dataset, small, 0)
     ones = [examples[0, index] for index in range(8)]
     ignore = np.array([[1, 2, 11, 22]], np.float32)
@@ -142,14 +142,14 @@ def test_a_batch_holds_all_and_pads_the_rest(small: TrainConfig, dataset: Datase
 
 @pytest.mark.parametrize(("exhaustive", "negative", "complete"), [(0, 0, False), (0, 1, True), (1, 0, True)])
 def test_the_unlabelled_are_nobody_only_if_said_so(
-    small: TrainConfig, dataset: Dataset, exhaustive: int, negative: int, complete: bool
+    small: DsctTraining, dataset: Dataset, exhaustive: int, negative: int, complete: bool
 ) -> None:
     samples = tuple(replace(sample, exhaustive=bool(exhaustive)) for sample in dataset.samples)
     config = replace(small, data=replace(small.data, unlabelled_are_negative=bool(negative)))
     assert DsctExamples(replace(dataset, samples=samples), config, None)[0, 0].complete == complete
 
 
-def test_regions_to_ignore_move_along(small: TrainConfig, dataset: Dataset) -> None:
+def test_regions_to_ignore_move_along(small: DsctTraining, dataset: Dataset) -> None:
     """A region as large as the one person stays upon it, whatever is done to the image."""
     sample = next(sample for sample in dataset.samples if len(sample) == 1)
     both = replace(dataset, samples=(replace(sample, ignore=sample.boxes),))
@@ -168,11 +168,13 @@ def test_regions_to_ignore_move_along(small: TrainConfig, dataset: Dataset) -> N
         ({"crop": (0, 40)}, "dsct_recipe.crop"),
     ],
 )
-def test_sizes_that_cannot_be_are_said(small: TrainConfig, dataset: Dataset, fields: dict[str, Any], said: str) -> None:
+def test_sizes_that_cannot_be_are_said(
+    small: DsctTraining, dataset: Dataset, fields: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ConfigError, match=said):
         DsctExamples(dataset, changed(small, **fields), None)
 
 
-def test_an_empty_split_is_said(small: TrainConfig, dataset: Dataset) -> None:
+def test_an_empty_split_is_said(small: DsctTraining, dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match="caer data check own"):
         DsctExamples(replace(dataset, samples=()), small, None)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
+from caer_ros.offline.systems.dsct.config import BackboneConfig, DsctConfig, DsctRecipe, DsctTraining
 from caer_ros.offline.systems.dsct.examples import DsctBatch
 from caer_ros.offline.systems.dsct.losses import Truth, Weights, set_losses
 from caer_ros.offline.systems.dsct.task import DsctTask, build
-from caer_ros.offline.training import config as configuration
+from caer_ros.offline.training import configuration
 from caer_ros.offline.training.checkpoint import CheckpointError
 from caer_ros.offline.training.config import ConfigError, TrainConfig
 
@@ -95,12 +95,19 @@ def test_padding_is_the_mean_colour(said: Said, batch: DsctBatch) -> None:
 
 
 @pytest.fixture
-def tiny(config: TrainConfig) -> TrainConfig:
-    return replace(config, task="dsct", dsct=TINY, dsct_recipe=RECIPE)
+def tiny(config: TrainConfig) -> DsctTraining:
+    return DsctTraining(
+        output=config.output,
+        data=config.data,
+        trainer=config.trainer,
+        model=BackboneConfig(None),
+        dsct=TINY,
+        dsct_recipe=RECIPE,
+    )
 
 
 @pytest.fixture
-def task(tiny: TrainConfig) -> DsctTask:
+def task(tiny: DsctTraining) -> DsctTask:
     torch.manual_seed(0)
     return build(tiny, 2, True)
 
@@ -119,7 +126,7 @@ def test_backbone_and_sampling_learn_slower(task: DsctTask) -> None:
 
 
 @pytest.mark.parametrize("multi_label", [True, False])
-def test_all_that_is_learnt_gets_a_gradient(tiny: TrainConfig, batch: DsctBatch, multi_label: bool) -> None:
+def test_all_that_is_learnt_gets_a_gradient(tiny: DsctTraining, batch: DsctBatch, multi_label: bool) -> None:
     torch.manual_seed(0)
     task = build(tiny, 2, multi_label)
     sum(loss.value for loss in task(batch).losses.values()).backward()
@@ -128,12 +135,12 @@ def test_all_that_is_learnt_gets_a_gradient(tiny: TrainConfig, batch: DsctBatch,
     assert all(item.grad.isfinite().all() for item in task.network.parameters() if item.requires_grad)
 
 
-def test_a_network_that_cannot_be_is_said(tiny: TrainConfig) -> None:
+def test_a_network_that_cannot_be_is_said(tiny: DsctTraining) -> None:
     with pytest.raises(ConfigError, match=r"dsct\.spatial 9"):
         build(replace(tiny, dsct=replace(TINY, spatial=9)), 2, True)
 
 
-def test_weights_that_are_not_there_are_said(tiny: TrainConfig) -> None:
+def test_weights_that_are_not_there_are_said(tiny: DsctTraining) -> None:
     absent = replace(tiny, dsct_recipe=replace(RECIPE, weights="absent.pth"))
     with pytest.raises(CheckpointError, match=r"dsct_recipe\.weights: .*absent\.pth"):
         build(absent, 2, True)
@@ -148,8 +155,7 @@ def test_settings_belong_to_the_data_set(
     name: str, rate: float, subjects: int, fused: tuple[int, int], weight: float
 ) -> None:
     config = configuration.read(name)
-    assert config.dsct is not None
-    assert config.dsct_recipe is not None
+    assert isinstance(config, DsctTraining)
     assert (config.dsct.subjects, config.dsct.spatial, config.dsct.semantic) == (subjects, *fused)
     assert config.dsct_recipe.class_weight == weight
     optimiser = config.optimiser

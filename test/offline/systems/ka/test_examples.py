@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caer_ros.offline import data as datasets
-from caer_ros.offline.systems.ka.examples import Examples, collate
-from caer_ros.offline.training.config import ConfigError, TrainConfig
+from caer_ros.offline.systems.ka.examples import KaExamples, collate
+from caer_ros.offline.training.config import ConfigError
 from caer_ros.offline.training.loader import TrainOrder, ValidationOrder, loader
 from caer_ros.perception.imaging.resizing import Resize, place, plan
 from caer_ros.recordings.annotations.sample import DatasetError
@@ -20,11 +20,12 @@ from caer_ros.recordings.annotations.sample import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caer_ros.offline.systems.ka.config import KaConfig
     from caer_ros.recordings.annotations.sample import Dataset
 
 
 @pytest.fixture
-def dataset(config: TrainConfig) -> Dataset:
+def dataset(config: KaConfig) -> Dataset:
     return datasets.load("own", config.data.root, "train")
 
 
@@ -67,10 +68,10 @@ def test_batches_that_cannot_be() -> None:
         TrainOrder(50, 20, seed=0, rank=0, processes=3)
 
 
-def test_an_image_depends_on_seed_epoch_and_index_alone(config: TrainConfig, dataset: Dataset) -> None:
+def test_an_image_depends_on_seed_epoch_and_index_alone(config: KaConfig, dataset: Dataset) -> None:
     def drawn(workers: int, seed: int, epoch: int, cache: bool = False, disturbance: int = 0) -> list[torch.Tensor]:
         torch.manual_seed(disturbance)
-        examples = Examples(dataset, replace(config.data, cache=cache), seed)
+        examples = KaExamples(dataset, replace(config.data, cache=cache), seed)
         order = TrainOrder(len(examples), 4, seed)
         order.epoch = epoch
         return [tensor for batch in loader(examples, collate, order, workers) for tensor in batch]
@@ -82,8 +83,8 @@ def test_an_image_depends_on_seed_epoch_and_index_alone(config: TrainConfig, dat
         assert not torch.equal(reference[0], other[0])
 
 
-def test_loading_leaves_the_trainings_own_randomness_alone(config: TrainConfig, dataset: Dataset) -> None:
-    examples = Examples(dataset, config.data, seed=0)
+def test_loading_leaves_the_trainings_own_randomness_alone(config: KaConfig, dataset: Dataset) -> None:
+    examples = KaExamples(dataset, config.data, seed=0)
     torch.manual_seed(4)
     expected = torch.rand(3)
     torch.manual_seed(4)
@@ -92,8 +93,8 @@ def test_loading_leaves_the_trainings_own_randomness_alone(config: TrainConfig, 
 
 
 @pytest.mark.parametrize("mode", ["stretch", "letterbox"])
-def test_the_network_sees_what_the_robots_would(config: TrainConfig, dataset: Dataset, mode: str) -> None:
-    examples = Examples(dataset, replace(config.data, resize=mode, size=(64, 128)), seed=None)
+def test_the_network_sees_what_the_robots_would(config: KaConfig, dataset: Dataset, mode: str) -> None:
+    examples = KaExamples(dataset, replace(config.data, resize=mode, size=(64, 128)), seed=None)
     sample, example = dataset.samples[3], examples[0, 3]
     fit = plan(Resize(mode, (64, 128)), *sample.size)
     pixels = datasets.images.read(sample.path)
@@ -110,47 +111,47 @@ def test_the_network_sees_what_the_robots_would(config: TrainConfig, dataset: Da
     np.testing.assert_allclose(sizes * 4, example.boxes[:, 2:] - example.boxes[:, :2], rtol=1e-5)
 
 
-def test_where_nobody_looked_nothing_is_background(config: TrainConfig, dataset: Dataset) -> None:
+def test_where_nobody_looked_nothing_is_background(config: KaConfig, dataset: Dataset) -> None:
     partial = replace(dataset, samples=tuple(replace(sample, exhaustive=False) for sample in dataset.samples))
 
     def ignored(dataset: Dataset, negative: bool) -> np.ndarray:
-        examples = Examples(dataset, replace(config.data, unlabelled_are_negative=negative), seed=None)
+        examples = KaExamples(dataset, replace(config.data, unlabelled_are_negative=negative), seed=None)
         return examples[0, 1].targets.ignore
 
     assert not ignored(dataset, negative=False).any()
     assert not ignored(partial, negative=True).any()
-    mask, (box,) = ignored(partial, negative=False), Examples(dataset, config.data, seed=None)[0, 1].boxes / 4
+    mask, (box,) = ignored(partial, negative=False), KaExamples(dataset, config.data, seed=None)[0, 1].boxes / 4
     rows, columns = np.nonzero(~mask)
     assert (columns.min(), rows.min()) == tuple(np.floor(box[:2]))
     assert (columns.max() + 1, rows.max() + 1) == tuple(np.ceil(box[2:]))
 
 
-def test_regions_to_ignore_are_no_negatives(config: TrainConfig, dataset: Dataset) -> None:
+def test_regions_to_ignore_are_no_negatives(config: KaConfig, dataset: Dataset) -> None:
     crowd = np.array([[0, 0, 48, 36]], np.float32)
     samples = tuple(replace(sample, ignore=crowd) for sample in dataset.samples)
-    targets = Examples(replace(dataset, samples=samples), config.data, seed=None)[0, 0].targets
+    targets = KaExamples(replace(dataset, samples=samples), config.data, seed=None)[0, 0].targets
     assert targets.ignore[:8, :8].all()
     assert not targets.ignore[8:].any()
 
 
-def test_crops_are_one_person_each(config: TrainConfig, dataset: Dataset) -> None:
+def test_crops_are_one_person_each(config: KaConfig, dataset: Dataset) -> None:
     unknown = replace(dataset.samples[1], emotions=np.full((1, 3), np.nan, np.float32))
     samples = (unknown, *dataset.samples[2:4])
-    examples = Examples(replace(dataset, samples=samples), config.data, seed=0, crops=True)
+    examples = KaExamples(replace(dataset, samples=samples), config.data, seed=0, crops=True)
     assert len(examples) == 2 + 3
     batch = collate([examples[0, index] for index in range(5)])
     assert batch.emotions.shape == (5, 1, 3)
     assert torch.equal(
         batch.emotions[:, 0].argmax(1), torch.from_numpy(np.concatenate([s.emotions for s in samples[1:]])).argmax(1)
     )
-    still = Examples(replace(dataset, samples=samples), config.data, seed=None, crops=True)
+    still = KaExamples(replace(dataset, samples=samples), config.data, seed=None, crops=True)
     # Persons painted later may hide a part of it.
     colours = torch.stack([still[0, index].image.float().mean((1, 2)) for index in range(5)])
     assert (colours.argmax(1) == batch.emotions[:, 0].argmax(1)).sum() >= 4
 
 
-def test_padding_is_told_apart(config: TrainConfig, dataset: Dataset) -> None:
-    examples = Examples(dataset, config.data, seed=None)
+def test_padding_is_told_apart(config: KaConfig, dataset: Dataset) -> None:
+    examples = KaExamples(dataset, config.data, seed=None)
     batch = collate([examples[0, index] for index in (0, 3, 1)])
     assert batch.present.sum(1).tolist() == [0, 3, 1]
     assert batch.emotions[~batch.present].isnan().all()
@@ -161,11 +162,11 @@ def test_padding_is_told_apart(config: TrainConfig, dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_cannot_be_read_is_named(own_colours: TrainConfig, workers: int) -> None:
+def test_an_image_that_cannot_be_read_is_named(own_colours: KaConfig, workers: int) -> None:
     from caer_ros.offline.training.run import _whole
 
     dataset = datasets.load("own", own_colours.data.root, "train")
-    examples = Examples(dataset, own_colours.data, seed=0)
+    examples = KaExamples(dataset, own_colours.data, seed=0)
     broken: Path = dataset.samples[4].path
     broken.write_bytes(broken.read_bytes()[:100])
     with pytest.raises(DatasetError) as raised:
@@ -173,18 +174,18 @@ def test_an_image_that_cannot_be_read_is_named(own_colours: TrainConfig, workers
     assert str(raised.value).startswith(f"{broken}: ")
     assert "\n" not in str(raised.value)
     with pytest.raises(DatasetError, match=str(broken)):
-        Examples(dataset, replace(own_colours.data, cache=True), seed=0)
+        KaExamples(dataset, replace(own_colours.data, cache=True), seed=0)
 
 
-def test_an_image_that_was_replaced_is_named(own_colours: TrainConfig) -> None:
+def test_an_image_that_was_replaced_is_named(own_colours: KaConfig) -> None:
     dataset = datasets.load("own", own_colours.data.root, "train")
     sample = replace(dataset.samples[1], size=(10, 10))
     with pytest.raises(DatasetError, match="96 x 72 pixels, but 10 x 10 when the set was loaded"):
-        _ = Examples(replace(dataset, samples=(sample,)), own_colours.data, seed=0)[0, 0]
+        _ = KaExamples(replace(dataset, samples=(sample,)), own_colours.data, seed=0)[0, 0]
 
 
-def test_nothing_to_learn_from(config: TrainConfig, dataset: Dataset) -> None:
+def test_nothing_to_learn_from(config: KaConfig, dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match="the train split of own has no image"):
-        Examples(replace(dataset, samples=()), config.data, seed=0)
+        KaExamples(replace(dataset, samples=()), config.data, seed=0)
     with pytest.raises(DatasetError, match="has no person with a label"):
-        Examples(replace(dataset, samples=dataset.samples[:1]), config.data, seed=0, crops=True)
+        KaExamples(replace(dataset, samples=dataset.samples[:1]), config.data, seed=0, crops=True)

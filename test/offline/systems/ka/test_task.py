@@ -8,26 +8,27 @@ import torch
 
 from caer_ros.offline import data
 from caer_ros.offline.systems.components import pooling
-from caer_ros.offline.systems.ka import losses
+from caer_ros.offline.systems.ka import losses, networks
 from caer_ros.offline.systems.ka import task as tasks
-from caer_ros.offline.systems.ka.examples import Batch, Examples, collate
+from caer_ros.offline.systems.ka.examples import Batch, KaExamples, collate
 from caer_ros.offline.training import checkpoint
+from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.offline.training.run import _Run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.offline.systems.ka.config import KaConfig
 
 
 @pytest.fixture
-def batch(config: TrainConfig) -> Batch:
+def batch(config: KaConfig) -> Batch:
     dataset = data.load("own", config.data.root, "train")
-    examples = Examples(dataset, config.data, seed=None)
+    examples = KaExamples(dataset, config.data, seed=None)
     return collate([examples[0, index] for index in (0, 1, 2, 3)])
 
 
-def build(config: TrainConfig, multi_label: bool = False) -> tasks.Task:
+def build(config: KaConfig, multi_label: bool = False) -> tasks.Task:
     torch.manual_seed(0)
     return tasks.build(config, 3, multi_label)
 
@@ -49,7 +50,7 @@ def grown(batch: Batch) -> Batch:
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_a_student_learns_what_the_equations_say(config: TrainConfig, batch: Batch, multi_label: bool) -> None:
+def test_a_student_learns_what_the_equations_say(config: KaConfig, batch: Batch, multi_label: bool) -> None:
     task = build(config, multi_label).eval()
     step = task(batch)
     output = task.network(task.normalised(batch.images))
@@ -68,13 +69,13 @@ def test_a_student_learns_what_the_equations_say(config: TrainConfig, batch: Bat
     )
 
 
-def test_padding_takes_no_part(config: TrainConfig, batch: Batch) -> None:
+def test_padding_takes_no_part(config: KaConfig, batch: Batch) -> None:
     task = build(config).eval()
     for name, loss in task(grown(batch)).losses.items():
         torch.testing.assert_close(loss, task(batch).losses[name])
 
 
-def test_unknown_and_weightless_labels_take_no_part(config: TrainConfig, batch: Batch) -> None:
+def test_unknown_and_weightless_labels_take_no_part(config: KaConfig, batch: Batch) -> None:
     task = build(config).eval()
     emotions = batch.emotions.clone()
     emotions[3, 0] = torch.nan
@@ -85,7 +86,7 @@ def test_unknown_and_weightless_labels_take_no_part(config: TrainConfig, batch: 
     assert weightless["size"].value > 0
 
 
-def test_a_batch_without_persons_can_be_learnt_from(config: TrainConfig, batch: Batch) -> None:
+def test_a_batch_without_persons_can_be_learnt_from(config: KaConfig, batch: Batch) -> None:
     task = build(config)
     empty = Batch(*(tensor[:1].expand(2, *tensor.shape[1:]) for tensor in batch))
     step = task(
@@ -106,13 +107,13 @@ def test_a_batch_without_persons_can_be_learnt_from(config: TrainConfig, batch: 
 
 
 @pytest.fixture
-def amalgamating(config: TrainConfig, tmp_path: Path) -> TrainConfig:
+def amalgamating(config: KaConfig, tmp_path: Path) -> KaConfig:
     """The same with two teachers: a classifier's and a detector's backbone."""
     paths = []
     for task in ("classifier", "detector"):
-        teacher = checkpoint.build(task, config.model, 3)
+        teacher = networks.build(task, config.model, 3)
         paths.append(str(tmp_path / f"{task}.ckpt"))
-        card = checkpoint.CheckpointCard(
+        card = CheckpointCard(
             task,
             {"model": vars(config.model)},
             ("a", "b", "c"),
@@ -129,11 +130,11 @@ def amalgamating(config: TrainConfig, tmp_path: Path) -> TrainConfig:
             {},
         )
         entries = {checkpoint.PREFIX + name: value for name, value in teacher.state_dict().items()}
-        checkpoint.save({"state_dict": entries, "caer": checkpoint.plain_card(card)}, tmp_path / f"{task}.ckpt")
+        checkpoint.save({"state_dict": entries, "caer": plain_card(card)}, tmp_path / f"{task}.ckpt")
     return replace(config, recipe=replace(config.recipe, name="ka", teachers=tuple(paths)))
 
 
-def test_teachers_teach_and_do_not_move(amalgamating: TrainConfig, batch: Batch) -> None:
+def test_teachers_teach_and_do_not_move(amalgamating: KaConfig, batch: Batch) -> None:
     task = build(amalgamating)
     before = {name: value.clone() for name, value in task.state_dict().items()}
     optimiser = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], 0.1)
@@ -146,15 +147,15 @@ def test_teachers_teach_and_do_not_move(amalgamating: TrainConfig, batch: Batch)
     assert all(parameter.grad is None for parameter in task.teachers.parameters())
 
 
-def test_the_decoders_are_as_wide_as_asked(amalgamating: TrainConfig) -> None:
+def test_the_decoders_are_as_wide_as_asked(amalgamating: KaConfig) -> None:
     task = build(replace(amalgamating, recipe=replace(amalgamating.recipe, decoder_width=6)))
     assert [decoder[0].out_channels for decoder in task.amalgamation.decoders] == [6, 6]
 
 
-def test_fine_tuning_begins_with_the_teachers_backbone(config: TrainConfig, tmp_path) -> None:
+def test_fine_tuning_begins_with_the_teachers_backbone(config: KaConfig, tmp_path) -> None:
     from safetensors.torch import save_file
 
-    teacher = checkpoint.build("detector", config.model, 3)
+    teacher = networks.build("detector", config.model, 3)
     save_file({f"backbone.{k}": v for k, v in teacher.backbone.body.state_dict().items()}, tmp_path / "t.safetensors")
     path = str(tmp_path / "t.safetensors")
     task = build(replace(config, recipe=replace(config.recipe, name="ft", teachers=(path,))))
@@ -162,7 +163,7 @@ def test_fine_tuning_begins_with_the_teachers_backbone(config: TrainConfig, tmp_
         assert torch.equal(task.network.backbone.state_dict()[name], value)
 
 
-def test_a_classifier_and_a_detector(config: TrainConfig, batch: Batch) -> None:
+def test_a_classifier_and_a_detector(config: KaConfig, batch: Batch) -> None:
     detector = build(replace(config, task="detector"))(batch)
     assert detector.losses.keys() == {"heatmap", "size"}
     assert detector.logits.shape == (0, 3)

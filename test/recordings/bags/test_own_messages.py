@@ -17,7 +17,7 @@ from caer_ros.perception.person import BoxKind
 from caer_ros.recordings import definitions
 from caer_ros.recordings.annotations import truth
 from caer_ros.recordings.annotations.sample import DatasetError
-from caer_ros.recordings.bags import messages
+from caer_ros.recordings.bags import own_messages
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.recordings.sources import SourceError
 
@@ -55,9 +55,9 @@ def write_old(folder, drop, topic=TOPIC, others=()):
 
 def test_an_old_bag_is_read_by_field_name(tmp_path):
     bag = write_old(tmp_path / "old", ("saturated", "mailbox_drops", "published", "box_kind", "smoothed_scores"))
-    (recorded,) = messages.read(bag, TOPIC, [])
+    (recorded,) = own_messages.read(bag, TOPIC, [])
     assert not hasattr(recorded.content, "saturated")
-    assert messages.value(recorded.content, "saturated", False) is False
+    assert own_messages.value(recorded.content, "saturated", False) is False
     said = published_messages.read(bag)
     (read,) = said.predictions.images
     assert "1 of 1 messages do not say when they were published" in said.notes[0]
@@ -72,7 +72,7 @@ def test_a_bag_without_definitions_is_read_by_ours(tmp_path):
     with sqlite3.connect(bag / "bag.db3") as database:
         database.execute("DELETE FROM message_definitions")
     database.close()
-    (recorded,) = messages.read(bag, TOPIC, [])
+    (recorded,) = own_messages.read(bag, TOPIC, [])
     assert recorded.content.persons[0].track_id == "4f2a-1"
 
 
@@ -84,7 +84,7 @@ def test_a_damaged_message_is_left_out_and_named(tmp_path):
         database.execute("UPDATE messages SET data = substr(data, 1, 60) WHERE id = 2")
     database.close()
     left_out = []
-    assert len(list(messages.read(bag, TOPIC, left_out))) == 2
+    assert len(list(own_messages.read(bag, TOPIC, left_out))) == 2
     assert len(left_out) == 1
     assert f"{TOPIC} at {START_NS + 1} ns" in left_out[0].why
     assert left_out[0].stamp == stamp_of(1)
@@ -93,7 +93,7 @@ def test_a_damaged_message_is_left_out_and_named(tmp_path):
 def test_a_topic_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path):
     bag = write_bag(tmp_path / "bag", [("/camera", START_NS, image(picture(0), START_NS))])
     with pytest.raises(SourceError, match="no topic /emotion/emotions; there are /camera"):
-        list(messages.read(bag, TOPIC, []))
+        list(own_messages.read(bag, TOPIC, []))
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3], ids=["mcap", "sqlite"])
@@ -102,7 +102,7 @@ def test_a_truncated_bag_is_an_error_that_says_so(tmp_path, storage):
     (file,) = (file for file in bag.iterdir() if file.name != "metadata.yaml")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(SourceError, match=r"broken bag: .*cut short"):
-        list(messages.read(bag, TOPIC, []))
+        list(own_messages.read(bag, TOPIC, []))
 
 
 OPTIONAL = ("box_kind", "valence", "arousal", "dominance", "track_id", "top_index", "model_id", "model_version")
@@ -178,7 +178,7 @@ def test_a_folder_without_metadata_is_read_like_the_file_in_it(tmp_path):
     told = [shown, *((topic, START_NS, message(0, person(1))) for topic in (TOPIC, TRUTH_TOPIC))]
     bag = write_bag(tmp_path / "bag", told)
     (bag / "metadata.yaml").unlink()
-    assert messages.topics(bag, PERSONS) == {TOPIC: 1, TRUTH_TOPIC: 1}
+    assert own_messages.topics(bag, PERSONS) == {TOPIC: 1, TRUTH_TOPIC: 1}
     assert published_messages.read(bag).topic == TOPIC
     assert len(truth.from_topic(bag).samples) == 1
     shutil.copy(next(bag.glob("*.mcap")), bag / "other.mcap")

@@ -6,7 +6,7 @@ import yaml
 from rich.console import Console
 
 from caer_ros import share
-from caer_ros.offline.reproduction.tables import TABLES, Training, as_data, lay_out, published
+from caer_ros.offline.reproduction.ka import TABLES, Training, as_data, lay_out, published
 
 
 def shown(table, data, runs, synthetic):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe
+from caer_ros.offline.systems.benet.config import BenetConfig, BenetRecipe, BenetTraining
 from caer_ros.offline.systems.benet.network import Benet
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training.config import OptimiserConfig
@@ -30,10 +30,9 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def benet(config: TrainConfig) -> TrainConfig:
-    return replace(
-        config,
-        task="benet",
+def benet(config: TrainConfig) -> BenetTraining:
+    return BenetTraining(
+        output=config.output,
         data=replace(config.data, batch=6),
         benet=BenetConfig(width=8, modules=1, blocks=1),
         benet_recipe=BenetRecipe(),
@@ -49,7 +48,7 @@ def rows(result: RunResult) -> list[dict[str, str]]:
 
 
 def test_the_loss_falls_and_a_stopped_run_goes_on(
-    benet: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    benet: BenetTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken = train(benet)
     table = rows(unbroken)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from caer_ros.offline.systems.dsct.config import DsctConfig, DsctRecipe
+from caer_ros.offline.systems.dsct.config import BackboneConfig, DsctConfig, DsctRecipe, DsctTraining
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training.config import OptimiserConfig, TrainConfig
 from caer_ros.offline.training.measures import Means
@@ -27,11 +27,12 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def tiny(config: TrainConfig) -> TrainConfig:
+def tiny(config: TrainConfig) -> DsctTraining:
     """Two epochs of three steps; more would take long, as a checkpoint has 11 million weights."""
-    return replace(
-        config,
-        task="dsct",
+    return DsctTraining(
+        output=config.output,
+        data=config.data,
+        model=BackboneConfig(None),
         dsct=DsctConfig("resnet18", 4, 6, 3, 2, width=32, layers=2, heads=2, points=2, feedforward=32),
         dsct_recipe=DsctRecipe(short_sides=(40, 48), val_short=48, longest=64, crop_short_sides=(48,), crop=(32, 44)),
         optimiser=OptimiserConfig(3e-3, weight_decay=1e-4, schedule="step", drop_epoch=9, clip=0.1),
@@ -46,7 +47,7 @@ def rows(result: RunResult) -> list[dict[str, float]]:
 
 
 def test_the_loss_falls_and_a_broken_run_goes_on_as_if_nothing_had_been(
-    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: DsctTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = train(tiny)
     table = rows(reference)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from caer_ros import taxonomy
-from caer_ros.offline.data.synthetic import figures
+from caer_ros.offline.data.synthetic import drawn_people
 
-ATLAS = figures.load()
+ATLAS = drawn_people.load()
 FRONT = [view for view in ATLAS.views if view != "back"]
 
 
@@ -112,9 +112,9 @@ def test_children_are_smaller():
 
 def test_one_layer_over_another():
     """By hand: 40 % of 100 over opaque 200 is 160; alone it keeps its colour."""
-    back = figures._Sprite(np.full((1, 1, 4), (200, 200, 200, 255), np.uint8), (0, 0))
-    front = figures._Sprite(np.full((1, 2, 4), (100, 100, 100, 102), np.uint8), (1, 0))
-    both = figures._over(back, front)
+    back = drawn_people._Sprite(np.full((1, 1, 4), (200, 200, 200, 255), np.uint8), (0, 0))
+    front = drawn_people._Sprite(np.full((1, 2, 4), (100, 100, 100, 102), np.uint8), (1, 0))
+    both = drawn_people._over(back, front)
     assert both.joint == (1, 0)
     assert both.rgba.tolist() == [[[100, 100, 100, 102], [160, 160, 160, 255]]]
 
@@ -136,6 +136,6 @@ def test_no_such_figure(name):
 def test_is_read_only_and_kept():
     figure = ATLAS.figure(0, "Anger", "Fear", "right")
     assert ATLAS.figure(0, "Anger", "Fear", "right") is figure
-    assert figures.load() is ATLAS
+    assert drawn_people.load() is ATLAS
     with pytest.raises(ValueError, match="read-only"):
         figure.rgba[0, 0] = 0
