@@ -53,7 +53,7 @@ test-robot: build
 	$(UV) pip install -q --python $(ROBOT)/venv --no-deps $(ROBOT)/dist/*.whl; \
 	cd $(ROBOT); \
 	venv/bin/python -c 'import caer_ros, cv2, numpy; print(caer_ros.__file__, cv2.__version__, numpy.__version__)'; \
-	venv/bin/python -m pytest -n 2 $(CURDIR)/test/perception $(CURDIR)/test/node
+	venv/bin/python -m pytest -n 2 $(CURDIR)/test/perception $(CURDIR)/test/node $(CURDIR)/test/pages
 
 bench: build  ## measure the node over DDS (ARGS="…" for `caer bench node`)
 	$(VENV)/bin/caer bench node $(ARGS)

@@ -25,12 +25,21 @@ MODULES = sorted((ROOT / "caer_ros").rglob("*.py"))
 INTERFACES = sorted([*ROOT.glob("msg/*.msg"), *ROOT.glob("srv/*.srv")])
 LOCKS = sorted(ROOT.glob("requirements/*.txt"))
 
-ROOMS = ("perception", "recordings", "node", "cli", "offline")
+ROOMS = ("perception", "pages", "recordings", "node", "cli", "offline")
 FORBIDDEN = {
     "": {"rclpy", "torch"},
-    "perception": {*(f"caer_ros.{name}" for name in ("recordings", "node", "cli", "offline", "msg")), "rclpy", "torch"},
-    "recordings": {*(f"caer_ros.{name}" for name in ("node", "cli", "offline", "msg")), "rclpy", "torch"},
-    "node": {"caer_ros.offline", "caer_ros.cli", "torch"},
+    "perception": {
+        *(f"caer_ros.{name}" for name in ("pages", "recordings", "node", "cli", "offline", "msg")),
+        "rclpy",
+        "torch",
+    },
+    "pages": {
+        *(f"caer_ros.{name}" for name in ("perception", "recordings", "node", "cli", "offline", "msg")),
+        "rclpy",
+        "torch",
+    },
+    "recordings": {*(f"caer_ros.{name}" for name in ("pages", "node", "cli", "offline", "msg")), "rclpy", "torch"},
+    "node": {"caer_ros.offline", "caer_ros.cli", "caer_ros.pages", "torch"},
     "cli": set(),
     "offline": {"caer_ros.node", "caer_ros.cli", "caer_ros.msg", "rclpy"},
 }
@@ -100,6 +109,8 @@ def test_no_room_reaches_through_a_wall(path: Path) -> None:
         ("caer_ros.offline.deep.a", "from caer_ros.node.messages import person_message"),
         ("caer_ros.share", "import rclpy"),
         ("caer_ros.recordings.a", "from caer_ros.offline.data import predictions"),
+        ("caer_ros.pages.a", "from caer_ros.perception import person"),
+        ("caer_ros.node.a", "from caer_ros.pages import page"),
     ],
 )
 def test_the_wall_is_seen(module: str, code: str) -> None:
@@ -145,7 +156,7 @@ def test_every_import_of_the_runtime_is_declared(package: Package, setup_cfg: co
 
 
 def test_what_apt_has_of_the_requirements_is_in_package_xml(package: Package) -> None:
-    assert {"python3-numpy", "python3-opencv", "python3-scipy", "python3-yaml"} <= {
+    assert {"python3-jinja2", "python3-numpy", "python3-opencv", "python3-scipy", "python3-yaml"} <= {
         depend.name for depend in package.exec_depends
     }
 
