@@ -276,7 +276,8 @@ def show(outcome: Outcome, files: dict[str, str], out: Path, console: Console) -
     """Print what came out, and where the files are."""
     from rich.table import Table
 
-    from caer_ros.cli.demo.demo_page import accounting, milliseconds, per_second, percent
+    from caer_ros.cli.demo.demo_page import accounting
+    from caer_ros.pages.words import milliseconds, per_second, percent
 
     table = Table(title="who was seen", title_justify="left")
     for name in ("person", "ids", "found", "status", "emotion"):

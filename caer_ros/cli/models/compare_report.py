@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from caer_ros.cli.bench.figures import Table
-from caer_ros.cli.demo.demo_page import data_uri, document, percent, what_ran
 from caer_ros.cli.models.agreement import INSIDE, IOU
+from caer_ros.pages.page import render
+from caer_ros.pages.parts import Picture
+from caer_ros.pages.words import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,12 +29,6 @@ CAVEAT = (
 )
 _LISTED = 10
 """Frames in the table."""
-_STYLE = """
-main { max-width: 1500px; } .pairs { display: grid; gap: 22px; } .wide { overflow-x: auto; }
-.wide th, .wide td { text-align: right; font-variant-numeric: tabular-nums; }
-.wide th:first-child, .wide td:first-child { text-align: left; }
-.caveat { margin: 10px 0 0; padding: 10px 14px; border-radius: 8px; border: 1px solid #e5cf9a; background: #fdf6e3; }
-"""
 
 
 def as_json(comparison: Comparison) -> Json:
@@ -228,36 +223,14 @@ def notes(report: Json) -> list[str]:
 def page(report: Json, facts: Mapping[str, Mapping[str, str]], pictures: Sequence[tuple[str, str, bytes]]) -> str:
     """The whole document; ``pictures`` are (relative path, caption, JPEG), in the order in which they are shown."""
     caveat, *others = notes(report)
-    names = " and ".join(model["name"] for model in report["models"])
-    figures = "".join(
-        f'<figure><a href="{escape(path)}"><img src="{data_uri(jpeg)}" alt="{escape(caption)}"></a>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for path, caption, jpeg in pictures
-    )
-    return document(
-        f"{names} on the same images",
-        (
-            f'<p class="caveat">{escape(caveat)}</p>',
-            '<section><ul class="note">' + "".join(f"<li>{escape(note)}</li>" for note in others) + "</ul></section>",
-            *(_section(table) for table in tables(report)),
-            '<section><h2>Side by side</h2><p class="note">The images on which they disagree most come first. Whom a '
-            "model shares with the first has the first's number and colour; another number: the first did not find "
-            "them. A bar is a score of this image alone.</p>"
-            f'<div class="pairs">{figures}</div></section>',
-            what_ran(facts),
-            "<footer><p>Emotions are <b>apparent</b> emotions: how a person looks to a viewer, judged by a statistical "
-            "model. This folder holds pictures of people; delete it when you no longer need it.</p></footer>",
-        ),
-        _STYLE,
-    )
-
-
-def _section(table: Table) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return (
-        f'<section><h2>{escape(table.title)}</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></section>"
+    return render(
+        "compare.html.j2",
+        title=f"{' and '.join(model['name'] for model in report['models'])} on the same images",
+        caveat=caveat,
+        notes=others,
+        tables=tables(report),
+        pictures=[Picture(jpeg, caption, path) for path, caption, jpeg in pictures],
+        facts=facts,
     )
 
 

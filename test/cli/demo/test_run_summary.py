@@ -197,7 +197,7 @@ def test_no_messages_have_no_times():
 class Links(HTMLParser):
     """Checks that tags are closed, and collects what the page refers to."""
 
-    EMPTY = frozenset({"meta", "img", "br", "rect"})
+    EMPTY = frozenset({"meta", "img", "br"})
 
     def __init__(self, text):
         super().__init__()
@@ -215,7 +215,7 @@ class Links(HTMLParser):
         self.handle_starttag(tag, attributes)
 
     def handle_endtag(self, tag):
-        assert tag == "rect" or self.open.pop() == tag
+        assert self.open.pop() == tag
 
 
 def page(**fields):
@@ -288,3 +288,15 @@ def test_a_label_has_the_same_colour_in_every_row():
     colours = word_colours(people(messages).values())
     assert {"Happy", "Neutral", "Sad", "NO_FACE"} <= colours.keys()
     assert len({colours[label] for label in ("Happy", "Neutral", "Sad")}) == 3
+    assert (colours["Sad"], colours["NO_FACE"]) == ("k2", "no-face")
+
+
+def test_the_label_that_was_said_for_longest_has_the_first_colour():
+    messages = [message(i, person(1, label="Sad"), *[person(2, RIGHT)] * (i == 0)) for i in range(3)]
+    colours = word_colours(people(messages).values())
+    assert (colours["Sad"], colours["Happy"]) == ("k0", "k1")
+
+
+def test_the_page_shows_when_what_was_said():
+    (block, *_) = re.findall(r'<i class="([^"]*)" style="left:([^%]*)%;width:[^"]*" title="([^"]*)"></i>', page())
+    assert block == ("k0", "0.000", "Happy, 0.0 to 0.3 s")
