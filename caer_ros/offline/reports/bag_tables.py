@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from caer_ros.offline.evaluation.bags.as_recorded import WARNING
 from caer_ros.offline.reports import tables as table
 from caer_ros.offline.reports.tables import SUMMARY, Table, percent
+from caer_ros.pages.words import number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,7 +139,7 @@ def _of_found(result: BagEvaluation) -> list[Row]:
     if reliability is None:
         return []
     beside = (
-        f"mean over labels, {reliability.score.shape[1]} bins; Brier {_number(reliability.mean_brier)}; "
+        f"mean over labels, {reliability.score.shape[1]} bins; Brier {number(reliability.mean_brier)}; "
         f"of {percent(reliability.coverage)} % of the persons' known labels"
     )
     return [("ECE of persons as found", percent(reliability.mean_ece), beside)]
@@ -149,10 +150,10 @@ def _false_persons(result: BagEvaluation) -> list[Row]:
     if false is None:
         return []
     beside = (
-        f"{false.persons:,} persons who are not there, in {_number(false.minutes)} minutes; {_number(false.per_image)} "
+        f"{false.persons:,} persons who are not there, in {number(false.minutes)} minutes; {number(false.per_image)} "
         f"false detections an image, on {false.images:,} images annotated in full"
     )
-    return [("false persons per minute", _number(false.per_minute), beside)]
+    return [("false persons per minute", number(false.per_minute), beside)]
 
 
 def _tracking(result: BagEvaluation) -> list[Row]:
@@ -172,21 +173,17 @@ def _stability(result: BagEvaluation) -> list[Row]:
         return []
     time = (
         f"right {percent(stability.right)}, wrong {percent(stability.wrong)}, without a label "
-        f"{percent(stability.without)} % of {_number(stability.minutes)} minutes of persons"
+        f"{percent(stability.without)} % of {number(stability.minutes)} minutes of persons"
     )
-    rows = [("flicker per minute", _number(stability.flicker_per_minute), f"of the published emotion; {time}")]
+    rows = [("flicker per minute", number(stability.flicker_per_minute), f"of the published emotion; {time}")]
     if stability.changes:
         beside = (
-            f"s, median until a change of the true emotion is told; 95 %: {_number(stability.delay_p95)} s; "
+            f"s, median until a change of the true emotion is told; 95 %: {number(stability.delay_p95)} s; "
             f"{stability.never:,} of {stability.changes:,} changes never"
         )
-        rows.append(("delay of a change", _number(stability.delay_median), beside))
+        rows.append(("delay of a change", number(stability.delay_median), beside))
     return rows
 
 
 def _milliseconds(seconds: float) -> str:
     return "—" if math.isnan(seconds) else f"{1000 * seconds:.1f}"
-
-
-def _number(value: float) -> str:
-    return "—" if math.isnan(value) else f"{value:.3g}"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caer_ros.offline.evaluation.judged import judge
-from caer_ros.offline.reports import drawn, page, plots, tables
+from caer_ros.offline.reports import drawn, plots, tables
+from caer_ros.pages import page
+from caer_ros.pages.parts import Headline, Picture
 from caer_ros.recordings.annotations import image_files as image_files
 
 if TYPE_CHECKING:
@@ -36,46 +38,36 @@ def html(joined: Joined, evaluation: Evaluation, pictures: bool = True) -> str:
     Raises:
         DatasetError: an image to be shown cannot be read.
     """
-    parts = [
-        page.figures(_figures(evaluation)),
-        page.notes(evaluation.notes),
-        *(page.table(shown) for shown in tables.tables(evaluation)),
-        *(page.plot(*plot) for plot in plots.all_plots(joined, evaluation)),
-    ]
-    if pictures:
-        parts += _pictures(joined)
-    return page.document(tables.title(evaluation), parts, "caer evaluate dataset")
+    return page.render(
+        "dataset.html.j2",
+        title=tables.title(evaluation),
+        headline=_headline(evaluation),
+        notes=evaluation.notes,
+        tables=tables.tables(evaluation),
+        plots=list(plots.all_plots(joined, evaluation)),
+        galleries=_galleries(joined) if pictures else {},
+    )
 
 
 # --- Best and worst images -----------------------------------------------------------------------------------------
 
 
-def _pictures(joined: Joined) -> list[str]:
+def _galleries(joined: Joined) -> dict[str, list[Picture]]:
     if not joined.header.max_persons or not joined.header.labels:
-        return []
+        return {}
     labelled = (one for one in judge(joined) if np.isfinite(joined.samples[one.number].emotions).any())
     judged = sorted(labelled, key=lambda one: -one.quality)
     count = min(PICTURES, len(judged) // 2)
     chosen = {"Best images": judged[:count], "Worst images": judged[::-1][:count]}
-    return [_gallery(heading, some, joined) for heading, some in chosen.items()] if count else []
+    return {heading: [_picture(one, joined) for one in some] for heading, some in chosen.items()} if count else {}
 
 
-def _gallery(heading: str, chosen: Sequence[Judged], joined: Joined) -> str:
-    figures = []
-    for judged in chosen:
-        sample, image = joined.samples[judged.number], joined.images[judged.number]
-        words = caption(sample, judged, joined.header.labels)
-        figures.append(page.picture(picture(sample, image, joined.header), words))
-    return page.section(heading, page.gallery(figures), _ORDER)
+def _picture(judged: Judged, joined: Joined) -> Picture:
+    sample, image = joined.samples[judged.number], joined.images[judged.number]
+    return Picture(drawing(sample, image, joined.header), caption(sample, judged, joined.header.labels))
 
 
-_ORDER = (
-    "White: annotated persons, whose labels stand below the picture. In colour: what the model found, from its own "
-    "threshold on. Ordered by how high the annotated labels are ranked in the persons found; a missed person counts 0."
-)
-
-
-def picture(sample: Sample, image: ImagePrediction, header: PredictionHeader) -> bytes:
+def drawing(sample: Sample, image: ImagePrediction, header: PredictionHeader) -> bytes:
     """JPEG of an image with the annotated boxes and the persons found."""
     shown = np.flatnonzero(image.scores >= header.thresholds.get("person", 0.0)).tolist()
     found = drawn.persons(image, shown, header.box_kind)
@@ -93,22 +85,22 @@ def caption(sample: Sample, judged: Judged, labels: Sequence[str]) -> str:
     )
 
 
-def _figures(evaluation: Evaluation) -> list[page.Figure]:
+def _headline(evaluation: Evaluation) -> list[Headline]:
     recognised, field, point = evaluation.er, evaluation.oer, evaluation.operating_point
     detects = bool(evaluation.model.max_persons)
-    figures = []
+    numbers = []
     if recognised:
         chance = f"mAP in annotated boxes; chance {tables.percent(recognised.chance)}"
-        figures.append(page.Figure(tables.percent(recognised.mean_average_precision), "ER", chance))
+        numbers.append(Headline(tables.percent(recognised.mean_average_precision), "ER", chance))
     if detects:
         detection = evaluation.pd
         ap50 = f"COCO AP of persons; AP50 {tables.percent(detection.ap50)}"
-        figures.append(page.Figure(tables.percent(detection.ap), "PD", ap50))
+        numbers.append(Headline(tables.percent(detection.ap), "PD", ap50))
     if detects and evaluation.model.labels:
         floor = f"mAP of persons as found; floor {tables.percent(field.chance)}"
-        figures.append(page.Figure(tables.percent(field.mean_average_precision), "OER", floor))
+        numbers.append(Headline(tables.percent(field.mean_average_precision), "OER", floor))
     if detects and point is not None:
         found = 1 - point.missed / point.persons if point.persons else float("nan")
         at = f"at the model's threshold, {point.threshold:g}"
-        figures.append(page.Figure(tables.percent(found), "persons found", at))
-    return figures
+        numbers.append(Headline(tables.percent(found), "persons found", at))
+    return numbers

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caer_ros.pages.words import number
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -205,7 +207,7 @@ def _persons(evaluation: Evaluation) -> list[tuple[str, str, str]]:
         images = f"{point.exhaustive_images:,}" if point.exhaustive_images else "no"
         false = f"on {images} images annotated in full"
         full = f"; list full in {point.saturated:,} images" if point.saturated else ""
-        rows.append(("  false persons per image", _number(point.false_persons_per_image), f"{false}; {missed}{full}"))
+        rows.append(("  false persons per image", number(point.false_persons_per_image), f"{false}; {missed}{full}"))
     rows.append(
         ("  as BENet's code computes it", percent(evaluation.pd_benet_compat.ap), COMPAT),
     )
@@ -269,7 +271,7 @@ def _controls(evaluation: Evaluation) -> list[tuple[str, str, str]]:
         )
         rows.append(("ER of a human", percent(agreement.one_against_union), beside))
     if affect is not None and affect.annotated:
-        ccc, mae = (" / ".join(_number(value) for value in values) for values in (affect.ccc, affect.mae))
+        ccc, mae = (" / ".join(number(value) for value in values) for values in (affect.ccc, affect.mae))
         rows.append(
             ("CCC of V / A / D", ccc, f"MAE {mae}; {affect.persons:,} of {affect.annotated:,} annotated persons")
         )
@@ -294,7 +296,3 @@ def interval_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
         return []
     beside = f"of the intervals in brackets, {interval.confidence:.0%}: bootstrap with {interval.replicates:,} draws"
     return [("independent groups of images", f"{interval.groups:,}", beside)]
-
-
-def _number(value: float) -> str:
-    return "—" if math.isnan(value) else f"{value:.3g}"

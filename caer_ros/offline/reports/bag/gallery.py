@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING
 
-from caer_ros.offline.reports import drawn, page
+from caer_ros.offline.reports import drawn
 from caer_ros.offline.reports.bag import mistakes
 from caer_ros.offline.reports.bag.bag_pictures import Shot
 from caer_ros.offline.reports.bag.people import MISSED, bag_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.reports.bag.mistakes import Kind, Mistake
     from caer_ros.offline.reports.bag.palette import Palette
     from caer_ros.offline.reports.bag.people import Answers
+    from caer_ros.pages.parts import Swatch
 
     Errors = Mapping[Kind, Sequence[Mistake]]
 
@@ -34,6 +35,36 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     "false": ("False boxes", "Around nobody who is annotated, at IoU 0.5; first those that stayed for longest."),
     "wrong": ("Wrong labels", "Said of persons who were found; first those with the highest scores."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ShownError:
+    """One error as the page shows it."""
+
+    jpeg: bytes | None
+    """None: no picture was taken."""
+    true: tuple[Swatch, ...]
+    """The labels that are true."""
+    not_true: str
+    """In words, what is true where no label is."""
+    said: Swatch | None
+    """The label that was said of somebody who was found and is there."""
+    score: float
+    """Of that label, 0..1."""
+    answer: str
+    """In words, what came out where no label was said."""
+    where: tuple[str, ...]
+    """Person, bag, time and length."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownKind:
+    """The errors of one kind as the page shows them."""
+
+    heading: str
+    note: str
+    columns: int
+    errors: tuple[ShownError, ...]
 
 
 def errors(told: Answers) -> Errors:
@@ -51,26 +82,27 @@ def shots(told: Answers, shown: Errors) -> dict[tuple[Kind, int], Shot]:
     }
 
 
-def html(
+def kinds(
     told: Answers,
     shown: Errors,
     bags: Sequence[BagFacts],
     palette: Palette,
     taken: Mapping[tuple[Kind, int], bytes],
-) -> str:
-    """The errors of each kind, with the pictures that were taken; without any, in words alone."""
-    parts = []
-    for kind, (heading, note) in _KINDS.items():
-        figures = []
-        for number, mistake in enumerate(shown[kind]):
-            picture = taken.get((kind, number))
-            image = page.image(picture, "jpeg", "") if picture else ""
-            figures.append(f"<figure>{image}<figcaption>{_caption(told, mistake, bags, palette)}</figcaption></figure>")
-        if figures:
-            columns = f"--columns: {min(len(figures), _COLUMNS)}"
-            said = f'<h3>{heading}</h3><p class="note">{note}</p>'
-            parts.append(f'<div class="kind" style="{columns}">{said}{page.gallery(figures)}</div>')
-    return f'<div class="errors">{"".join(parts)}</div>' if parts else ""
+) -> list[ShownKind]:
+    """The kinds of which there are errors, with the pictures that were taken; without any, in words alone."""
+    return [
+        ShownKind(
+            heading,
+            note,
+            min(len(shown[kind]), _COLUMNS),
+            tuple(
+                _shown(told, mistake, bags, palette, taken.get((kind, number)))
+                for number, mistake in enumerate(shown[kind])
+            ),
+        )
+        for kind, (heading, note) in _KINDS.items()
+        if shown[kind]
+    ]
 
 
 def _drawn(pixels: Image, told: Answers, mistake: Mistake) -> bytes:
@@ -81,22 +113,25 @@ def _drawn(pixels: Image, told: Answers, mistake: Mistake) -> bytes:
     return drawn.jpeg(pixels, told.joined.samples[mistake.image].boxes, persons, header.labels, SIDE, mistake.box)
 
 
-def _caption(told: Answers, mistake: Mistake, bags: Sequence[BagFacts], palette: Palette) -> str:
+def _shown(
+    told: Answers, mistake: Mistake, bags: Sequence[BagFacts], palette: Palette, jpeg: bytes | None
+) -> ShownError:
     """What is true, what was said, when and for how long."""
     sample, bag = told.joined.samples[mistake.image], bags[bag_of(told.joined.samples[mistake.image].image_id, bags)]
-    if mistake.person < 0:
+    true: tuple[Swatch, ...] = ()
+    said, not_true, answer, who = None, "nobody", "not found", ""
+    if mistake.person >= 0:
+        true = tuple(palette.swatch(label) for label in told.truth[mistake.person])
+        not_true = "none of the labels" if told.known[mistake.person] else "not annotated"
+        label = int(told.said[mistake.person])
+        said = None if label == MISSED else palette.swatch(label)
+        who = sample.track_ids[told.row[mistake.person]].removeprefix(f"{bag.name}/")
+    else:
         tracked = told.joined.images[mistake.image].tracked
         coasted = ", the tracker's estimate" if tracked and tracked.coasted[mistake.found] else ""
-        words = f"true: nobody<br>found with a score of {100 * mistake.score:.0f} %{coasted}"
-    else:
-        truth = [palette.swatch(label) for label in told.truth[mistake.person]]
-        unknown = "none of the labels" if told.known[mistake.person] else "not annotated"
-        answer = int(told.said[mistake.person])
-        said = "not found" if answer == MISSED else f"said: {palette.swatch(answer)} {100 * mistake.score:.0f} %"
-        words = f"true: {', '.join(truth) or unknown}<br>{said}"
-    who = sample.track_ids[told.row[mistake.person]].removeprefix(f"{bag.name}/") if mistake.person >= 0 else ""
+        answer = f"found with a score of {100 * mistake.score:.0f} %{coasted}"
     lasted = f"{mistake.frames:,} frame{'s' if mistake.frames > 1 else ''}"
     lasted += f" over {mistake.seconds:.1f} s" if mistake.seconds else ""
     at = f"at {clock(((sample.stamp or 0) - bag.first_stamp) / 1e9)}" if sample.stamp else sample.image_id
-    where = [who, bag.name if len(bags) > 1 else "", at, lasted]
-    return f"{words}<small>{escape(' · '.join(filter(None, where)))}</small>"
+    where = tuple(filter(None, (who, bag.name if len(bags) > 1 else "", at, lasted)))
+    return ShownError(jpeg, true, not_true, said, mistake.score, answer, where)

@@ -1,28 +1,30 @@
 """The timeline of a bag's report: for every annotated person what is true above, and what was said below.
 
-Bands are placed in parts of the width, so that they fit any page. The script shows the frame under the pointer with a
-cut of the person, and does so for the arrow keys and for a finger too.
+Bands are placed in parts of the width, so that they fit any page. The page's script shows the frame under the pointer,
+a finger or the arrow keys with a cut of the person.
 """
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caer_ros.offline.reports import page
 from caer_ros.offline.reports.bag.people import MISSED, NO_LABEL
 from caer_ros.offline.reports.bag.time_scale import Scale
+from caer_ros.pages.page import uri
+from caer_ros.pages.parts import Block, Swatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from caer_ros.offline.evaluation.bags.bag_summary import BagFacts
     from caer_ros.offline.metrics.joined import Floats
     from caer_ros.offline.metrics.over_time.stability import Stability, TrackStability
     from caer_ros.offline.reports.bag.palette import Palette
     from caer_ros.offline.reports.bag.people import Answers, Course
+    from caer_ros.offline.reports.bag.time_scale import Run
 
 ROWS = 40
 """Persons that are shown: those who are annotated for longest."""
@@ -36,6 +38,56 @@ _CHARACTERS = 125
 """That the width has room for on a screen: a word that does not fit is left out."""
 _UNKNOWN = (-1,)
 """The truth of a person whose emotion is not annotated."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """The line of one person."""
+
+    row: int
+    """Index into the rows of ``Timeline.data``."""
+    name: str
+    portrait: bytes | None
+    """JPEG; None: no picture was taken."""
+    words: tuple[str, ...]
+    """How well the person was perceived."""
+    frames: int
+    bands: dict[str, list[Block]]
+    """Kind ("truth", "said", "wrong" and, where the truth changed, "delays") -> what is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A line of the whole bag."""
+
+    kind: str
+    name: str
+    words: str
+    blocks: list[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class BagTimeline:
+    """The lines of one bag."""
+
+    heading: str
+    """"" when there is one bag."""
+    least_width: int
+    """Pixels."""
+    persons: list[PersonLine]
+    lanes: list[Lane]
+    ticks: list[tuple[float, str]]
+    """Marks of the axis: place in per cent of the width, and time in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Everything that is shown of persons over time."""
+
+    legend: list[Swatch]
+    bags: list[BagTimeline]
+    data: dict[str, Any]
+    """What the script reads, as JSON: ``labels`` (word and CSS classes) and ``rows``, one for each person."""
 
 
 def chosen(courses: Sequence[Course]) -> list[Course]:
@@ -55,7 +107,7 @@ def _evenly(seconds: Floats, count: int) -> list[int]:
     return sorted({int(np.abs(seconds - at).argmin()) for at in wanted})
 
 
-def html(
+def timeline(
     told: Answers,
     courses: Sequence[Course],
     bags: Sequence[BagFacts],
@@ -63,7 +115,7 @@ def html(
     stability: Stability | None = None,
     fates: Mapping[int, str] | None = None,
     thumbnails: Sequence[Mapping[int, bytes]] = (),
-) -> str:
+) -> Timeline:
     """The timelines of all bags, and what the script needs.
 
     Args:
@@ -76,108 +128,83 @@ def html(
         thumbnails: for each course the JPEG of some frames, by index; () for none at all.
     """
     fates, thumbnails = fates or {}, thumbnails or [{}] * len(courses)
-    parts = [_legend(told, courses, palette, stability)]
     rows: list[dict[str, Any]] = []
+    shown = []
     for number, bag in enumerate(bags):
         here = [index for index, course in enumerate(courses) if course.bag == number]
         if not here:
             continue
         scale = Scale.of(told, bags, number)
-        lines = []
+        persons = []
         for index in here:
             steady = _steady(stability, courses[index])
-            lines.append(_person(len(rows), told, courses[index], scale, palette, steady, thumbnails[index]))
+            persons.append(_person(len(rows), told, courses[index], scale, palette, steady, thumbnails[index]))
             rows.append(_data(told, courses[index], scale, fates, thumbnails[index]))
-        lines += [_false_boxes(told, scale), _fates(fates, scale), scale.axis()]
-        heading = f"<h3>{escape(bag.name)}</h3>" if len(bags) > 1 else ""
-        parts.append(
-            f'{heading}<div class="sideways"><div class="time" style="min-width:{scale.least_width}px">'
-            f"{''.join(lines)}</div></div>"
-        )
+        heading = bag.name if len(bags) > 1 else ""
+        lanes = [*_false_boxes(told, scale), *_fates(fates, scale)]
+        shown.append(BagTimeline(heading, scale.least_width, persons, lanes, scale.ticks()))
     labels = [[palette.word(label), palette.css(label)] for label in (*range(len(palette.labels)), MISSED, NO_LABEL)]
-    return "".join(parts) + _CARD + page.data("timeline", {"labels": labels, "rows": rows})
+    return Timeline(_legend(told, courses, palette, stability), shown, {"labels": labels, "rows": rows})
 
 
 # --- One person ----------------------------------------------------------------------------------------------------
 
 
-class _Look(NamedTuple):
-    """Of a run."""
-
-    css: str = ""
-    word: str = ""
-    style: str = ""
-
-
 def _person(
-    number: int,
+    row: int,
     told: Answers,
     course: Course,
     scale: Scale,
     palette: Palette,
     steady: TrackStability | None,
     thumbnails: Mapping[int, bytes],
-) -> str:
+) -> PersonLine:
     truth = [told.truth[person] if told.known[person] else _UNKNOWN for person in course.answers]
     said = told.said[course.answers].tolist()
     wrong = [is_wrong or None for is_wrong in told.wrong[course.answers].tolist()]
-    bands = (
-        f'<div class="band truth">{_band(scale, course, truth, lambda state: _true(state, palette))}</div>'
-        f'<div class="band said">{_band(scale, course, said, lambda state: _said(state, palette))}'
-        f'</div><div class="band wrong">{_band(scale, course, wrong, lambda _: _Look())}</div>'
-    )
+    bands = {
+        "truth": [_true(scale, run, palette) for run in scale.runs(course.seconds, truth)],
+        "said": [
+            _block(scale, run, palette.css(run.state), palette.word(run.state))
+            for run in scale.runs(course.seconds, said)
+        ],
+        "wrong": [_block(scale, run) for run in scale.runs(course.seconds, wrong)],
+    }
+    if steady is not None and steady.changes:
+        bands["delays"] = _changes(scale, steady, course)
     middle = thumbnails[sorted(thumbnails)[len(thumbnails) // 2]] if thumbnails else None
-    portrait = page.image(middle, "jpeg", "") if middle else ""
-    name = escape(course.track.removeprefix(f"{scale.bag}/"))
-    return (
-        f'<div class="line"><div class="who">{portrait}<div><b>{name}</b><small>{_words(told, course, steady)}</small>'
-        f'</div></div><div class="lanes frames" tabindex="0" role="slider" data-row="{number}" '
-        f'aria-label="{name}" aria-valuemin="0" aria-valuemax="{len(course.answers) - 1}" aria-valuenow="0">'
-        f"{bands}{_changes(scale, steady, course)}</div></div>"
-    )
+    name = course.track.removeprefix(f"{scale.bag}/")
+    return PersonLine(row, name, middle, _words(told, course, steady), len(course.answers), bands)
 
 
-def _band(scale: Scale, course: Course, states: Sequence[Any], shown: Callable[[Any], _Look]) -> str:
-    """The runs of a state, each as it is ``shown``."""
-    parts = []
-    for run in scale.runs(course.seconds, states):
-        look = shown(run.state)
-        fits = look.word and (run.end - run.start) / scale.end * _CHARACTERS > len(look.word) + 2
-        wide = f"<b>{escape(look.word)}</b>" if fits else ""
-        parts.append(f'<i class="{look.css}" style="{scale.place(run.start, run.end)}{look.style}">{wide}</i>')
-    return "".join(parts)
+def _block(scale: Scale, run: Run[Any], css: str = "", word: str = "", stripes: tuple[int, ...] = ()) -> Block:
+    """A run; its word where there is room for it."""
+    fits = (run.end - run.start) / scale.end * _CHARACTERS > len(word) + 2
+    return scale.block(run.start, run.end, css, word if fits else "", stripes)
 
 
-def _true(truth: tuple[int, ...], palette: Palette) -> _Look:
+def _true(scale: Scale, run: Run[tuple[int, ...]], palette: Palette) -> Block:
     """Several true labels are stripes one above the other."""
+    truth = run.state
     if not truth or truth == _UNKNOWN:
-        return _Look("neither", "not annotated" if truth else "none of the labels")
+        return _block(scale, run, "neither", "not annotated" if truth else "none of the labels")
     words = ", ".join(map(palette.word, truth))
-    return _Look(palette.css(truth[0]), words, f";{palette.stripes(truth)}" if len(truth) > 1 else "")
+    return _block(scale, run, palette.css(truth[0]), words, palette.colours(truth) if len(truth) > 1 else ())
 
 
-def _said(said: int, palette: Palette) -> _Look:
-    return _Look(palette.css(said), palette.word(said))
-
-
-def _changes(scale: Scale, steady: TrackStability | None, course: Course) -> str:
+def _changes(scale: Scale, steady: TrackStability, course: Course) -> list[Block]:
     """A mark where the truth changed, and a line until what was said followed."""
-    if steady is None or not steady.changes:
-        return ""
-    parts = []
+    blocks = []
     for change in steady.changes:
         at = (change.stamp - course.first_stamp) / 1e9
         late = "" if np.isnan(change.delay) else f"{change.delay:.1f} s"
-        end = at if not late else at + change.delay
         side = " before" if at / scale.end > 0.85 else ""
-        parts.append(
-            f'<i class="{"delay" if late else "never"}{side}" style="{scale.place(at, end)}">'
-            f"<b>{late or 'never followed'}</b></i>"
-        )
-    return f'<div class="band delays">{"".join(parts)}</div>'
+        css = ("delay" if late else "never") + side
+        blocks.append(scale.block(at, at + change.delay if late else at, css, late or "never followed"))
+    return blocks
 
 
-def _words(told: Answers, course: Course, steady: TrackStability | None) -> str:
+def _words(told: Answers, course: Course, steady: TrackStability | None) -> tuple[str, ...]:
     """How well the person was perceived."""
     said, known = told.said[course.answers], told.known[course.answers]
     words = [f"found {_part(said != MISSED)}"]
@@ -186,7 +213,7 @@ def _words(told: Answers, course: Course, steady: TrackStability | None) -> str:
         words.append(f"right {_part(right[known])}")
     if steady is not None and steady.flickers:
         words.append(f"{len(steady.flickers)} flicker{'s' if len(steady.flickers) > 1 else ''}")
-    return " · ".join(words[:2]) + "".join(f"<br>{word}" for word in words[2:])
+    return tuple(words)
 
 
 def _part(which: np.typing.NDArray[np.bool_]) -> str:
@@ -217,64 +244,47 @@ def _data(
         "iou": percent(told.overlap),
         "fate": [fates.get(int(told.image[person]), "") for person in course.answers],
         "at": sorted(thumbnails),
-        "cuts": [page.uri(thumbnails[index]) for index in sorted(thumbnails)],
+        "cuts": [uri(thumbnails[index]) for index in sorted(thumbnails)],
     }
 
 
 # --- Of the whole bag ----------------------------------------------------------------------------------------------
 
 
-def _false_boxes(told: Answers, scale: Scale) -> str:
+def _false_boxes(told: Answers, scale: Scale) -> Iterator[Lane]:
     """When somebody was found who is not there."""
     count = dict.fromkeys(scale.images, 0)
     for image, _ in told.false:
         if image in count:
             count[image] += 1
-    if not any(count.values()):
-        return ""
-    states = [bool(count[image]) or None for image in scale.images]
-    places = [scale.place(run.start, run.end) for run in scale.runs(scale.seconds, states)]
-    runs = "".join(f'<i style="{place}"></i>' for place in places)
-    frames = sum(number > 0 for number in count.values())
-    return _lane("false", "false boxes", f"in {frames} of {len(count)} frames", runs)
+    if any(count.values()):
+        states = [bool(count[image]) or None for image in scale.images]
+        blocks = [scale.block(run.start, run.end) for run in scale.runs(scale.seconds, states)]
+        frames = sum(number > 0 for number in count.values())
+        yield Lane("false", "false boxes", f"in {frames} of {len(count)} frames", blocks)
 
 
-def _fates(fates: Mapping[int, str], scale: Scale) -> str:
+def _fates(fates: Mapping[int, str], scale: Scale) -> Iterator[Lane]:
     """What became of the frames."""
-    if not fates:
-        return ""
-    states = [fates.get(image) for image in scale.images]
-    runs = "".join(
-        f'<i class="{fate_class(run.state)}" style="{scale.place(run.start, run.end)}"></i>'
-        for run in scale.runs(scale.seconds, states)
-    )
-    return _lane("fates", "answers", "what became of each frame", runs)
+    if fates:
+        runs = scale.runs(scale.seconds, [fates.get(image) for image in scale.images])
+        blocks = [scale.block(run.start, run.end, fate_css(run.state)) for run in runs]
+        yield Lane("fates", "answers", "what became of each frame", blocks)
 
 
-def fate_class(fate: str) -> str:
-    """CSS of a fate's colour, such as "fate in-time"."""
+def fate_css(fate: str) -> str:
+    """Classes of a fate's colour, such as "fate in-time"."""
     return f"fate {fate.replace(' ', '-')}"
 
 
-def _lane(css: str, name: str, words: str, runs: str) -> str:
-    who = f'<div class="who"><div><b>{name}</b><small>{words}</small></div></div>'
-    return f'<div class="line thin">{who}<div class="lanes"><div class="band {css}">{runs}</div></div></div>'
-
-
-def _legend(told: Answers, courses: Sequence[Course], palette: Palette, stability: Stability | None) -> str:
+def _legend(told: Answers, courses: Sequence[Course], palette: Palette, stability: Stability | None) -> list[Swatch]:
     persons = [person for course in courses for person in course.answers.tolist()]
     used = {label for person in persons for label in (*told.truth[person], int(told.said[person]))}
     labels = sorted((label for label in used if label >= 0), key=lambda label: palette.rank[label])
     shown = [palette.swatch(label) for label in labels]
     shown += [palette.swatch(label) for label in (NO_LABEL, MISSED) if label in used]
     if told.wrong.any():
-        shown.append('<span class="label"><i class="swatch line-wrong"></i>a wrong label was said</span>')
+        shown.append(Swatch("line-wrong", "a wrong label was said"))
     if stability is not None and stability.changes:
-        shown.append('<span class="label"><i class="swatch line-delay"></i>true change, until it was said</span>')
-    return f'<p class="legend">{"".join(shown)}</p>'
-
-
-_CARD = (
-    '<div id="card" class="card" hidden><img alt=""><div><p class="when"></p><p class="true"></p><p class="told"></p>'
-    '<p class="more"></p></div></div>'
-)
+        shown.append(Swatch("line-delay", "true change, until it was said"))
+    return shown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from caer_ros.offline.reports.bag.people import bag_of
+from caer_ros.pages.parts import Block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +76,9 @@ class Scale:
         """Pixels."""
         return min(_WIDEST, round(_SECOND * self.end))
 
-    def place(self, start: float, end: float | None = None) -> str:
-        """CSS of a time (s), or of the time from it to ``end``."""
-        left = f"left:{100 * start / self.end:.3f}%"
-        return left if end is None else f"{left};width:{100 * (end - start) / self.end:.3f}%"
+    def block(self, start: float, end: float, css: str = "", word: str = "", stripes: tuple[int, ...] = ()) -> Block:
+        """The stretch of a band from one time (s) to another."""
+        return Block(100 * start / self.end, 100 * (end - start) / self.end, css, word, stripes=stripes)
 
     def runs(self, seconds: Floats, states: Sequence[S | None]) -> list[Run[S]]:
         """The runs of equal states of frames [F] at ``seconds``; None is no state.
@@ -113,12 +113,10 @@ class Scale:
             runs.append(Run(state, float(starts[first]), float(ends[others[-1] if others else first])))
         return runs
 
-    def axis(self) -> str:
-        """The marks below, as HTML."""
+    def ticks(self) -> list[tuple[float, str]]:
+        """The marks of the axis: place in per cent of the width, and time in words."""
         step = next((step for step in _TICKS if self.end / step <= _MOST_TICKS), _TICKS[-1])
-        times = np.arange(0, self.end, step).tolist()
-        ticks = "".join(f'<i style="{self.place(at)}"><b>{clock(at, step < 1)}</b></i>' for at in times)
-        return f'<div class="line axis"><div class="who"></div><div class="lanes">{ticks}</div></div>'
+        return [(100 * at / self.end, clock(at, step < 1)) for at in np.arange(0, self.end, step).tolist()]
 
 
 def clock(seconds: float, tenths: bool = True) -> str:

@@ -84,7 +84,7 @@ def test_offline_and_as_recorded_are_told_apart(page, page_as_recorded, recorded
 def test_intervals_stand_beside_their_numbers(offline, recording):
     halves = [number // 30 for number in range(60)]
     evaluation = summary.evaluate(recording.dataset, recording.answers, replicates=10, groups=halves)
-    shown = {figure.name: figure for figure in headline.figures(replace(offline.result, evaluation=evaluation))}
+    shown = {figure.name: figure for figure in headline.numbers(replace(offline.result, evaluation=evaluation))}
     interval = evaluation.intervals["oer"]
     said = f"95% within [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
     assert said in shown["OER, offline"].beside
@@ -133,6 +133,13 @@ def test_labels_and_overlaps_have_their_tables(page, offline):
         (row,) = [row for row in cells if row and row[0] == label]
         assert row[1] == str(positives)
         assert row[4] == ("—" if np.isnan(precision) else f"{100 * precision:.2f}")
+
+
+def test_every_person_has_a_line_with_a_band_of_what_is_true_and_of_what_was_said(page):
+    lines = re.findall(r'<div class="lanes frames"[^>]* data-row="(\d)" aria-label="([^"]*)"', page)
+    assert lines == [("0", "1-2"), ("1", "1-1"), ("2", "1-3")]
+    assert page.count('<div class="band truth"><i class="k') == page.count('<div class="band said"><i class="k') == 3
+    assert page.count('<div class="band delays"><i class="delay"') == 1
 
 
 def test_pictures_are_small_and_few(page):
@@ -242,7 +249,7 @@ def test_names_are_no_markup(offline):
     page = bag_report.html(result, replace(offline.joined, samples=samples, header=header), None)
     assert "<script>alert" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
-    assert "\\u003cscript>" in page  # in the script's data
+    assert "\\u003cscript\\u003e" in page  # in the script's data
 
 
 def remade(recording, dataset, answers):

@@ -109,7 +109,7 @@ def test_the_headline_numbers_are_the_results(report, made):
         tuple(figure.find_element(By.TAG_NAME, tag).text for tag in ("strong", "span", "small"))
         for figure in report.find_elements(By.CLASS_NAME, "figure")
     ]
-    expected = headline.figures(made.result)
+    expected = headline.numbers(made.result)
     assert shown == [(f"{figure.value}{figure.unit}", figure.name, figure.beside) for figure in expected]
     assert shown[0][0] == f"{100 * made.result.evaluation.oer.mean_average_precision:.2f}%"
     assert report.title == made.result.title
