@@ -156,3 +156,10 @@ def test_an_anchor_is_fit_for_an_address():
 def test_numbers_are_said_in_few_digits_and_what_is_unknown_with_a_dash(say, value, expected):
     assert say(value) == expected
     assert say(float("nan")) == "—"
+
+
+def test_no_html_stands_in_a_python_string():
+    modules = page.TEMPLATES.parents[1].rglob("*.py")
+    assert [
+        path.name for path in modules if re.search(r"</[a-z]|<(?:div|p|span|section|table)\b", path.read_text())
+    ] == []
