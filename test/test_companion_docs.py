@@ -1,4 +1,4 @@
-"""docs/training.md, evaluation.md, models.md: quick blocks are run, all other commands parsed by the real parser."""
+"""Quick blocks of docs/ are run; all other commands of README.md, CONTRIBUTING.md and docs/ go through the parser."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("training", "evaluation", "models")
 TRAINING, EVALUATION, MODELS = ((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in PAGES)
 EVERY = TRAINING + EVALUATION + MODELS
+PRINTED = "".join(page.read_text("utf-8") for page in (*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("*.md"))))
 QUICK = "## Try it in five minutes"
 
 
@@ -37,7 +38,7 @@ def commands(script: str) -> Iterator[list[str]]:
             yield words[1:]
 
 
-ALL = [command for script in blocks(EVERY, "sh") for command in commands(script)]
+ALL = [command for script in blocks(PRINTED, "sh") for command in commands(script)]
 
 
 def quick(page: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from caer_ros.cli.bench.figures import Table
     from caer_ros.offline.data.predictions import ImagePrediction
     from caer_ros.recordings.annotations.sample import Sample
 
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="bootstrap", metavar="BUNDLE", help="for it (default: %(default)s)")
     parser.add_argument("--threads", type=whole, default=2, metavar="N", help="of its networks (default: %(default)s)")
     parser.add_argument("--runs", type=whole, default=3, metavar="N", help="of it; the median is taken (default: 3)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, and print what came out. Raises the errors of bags and bundles."""
     import json
 
+    from caer_ros.cli.bench import figures
     from caer_ros.cli.console import machine
 
     here = machine.describe()
@@ -70,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     report = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "date": figures.now(),
         "machine": here,
         "versions": machine.versions(ros=False),
         "settings": {"persons": PERSONS, "model": args.model, "threads": args.threads, "runs": args.runs},
@@ -77,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         "growth": growth(scored),
         "offline": sorted(offline, key=lambda one: one["ratio"])[len(offline) // 2],
     }
-    print(json.dumps(report)) if args.json else show(report)
+    if args.out:
+        args.out.write_text(json.dumps(report, indent=1) + "\n", "utf8")
+    print(json.dumps(report)) if args.json else figures.show(tables(report))
     return 0
 
 
@@ -261,26 +267,33 @@ def every_frame(bag: Path) -> tuple[Any, str]:
 # --- What is printed -----------------------------------------------------------------------------------------------
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print both tables, each goal beside what was reached."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+def tables(report: dict[str, Any]) -> list[Table]:
+    """A report's tables, each goal beside what was reached."""
+    from caer_ros.cli.bench.figures import Table, machine_rows
 
-    console = Console()
-    table = Table(title="scoring stored predictions", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("frames", "read, s", "score, s", "together, s", "memory, MB"):
-        table.add_column(name, justify="right")
-    for one in (Scored(**fields) for fields in report["scoring"]):
-        times = (one.read_seconds, one.score_seconds, one.read_seconds + one.score_seconds)
-        table.add_row(f"{one.frames:,}", *(f"{time:.2f}" for time in times), f"{one.memory_mb:.0f}")
-    console.print(table)
-    if report["growth"] is not None:
-        console.print(f"time grows with the frames to the power of {report['growth']:.2f}")
-    console.print(f"goal: 10,000 frames in {GOAL_SECONDS:g} s on two cores\n")
-    offline = report["offline"]
-    console.print(
-        f"offline run of {report['settings']['model']} on {offline['provider']}, {offline['frames']} frames: "
-        f"{offline['total_seconds']:.2f} s, {offline['ratio']:.3f} times the {offline['inference_seconds']:.2f} s in "
-        f"the networks (goal {GOAL_RATIO:.2f}; median of {report['settings']['runs']})"
-    )
+    settings, offline = report["settings"], report["offline"]
+    scored = [Scored(**fields) for fields in report["scoring"]]
+    rows = [
+        (
+            f"{one.frames:,}",
+            *(f"{time:.2f}" for time in (one.read_seconds, one.score_seconds, one.read_seconds + one.score_seconds)),
+            f"{one.memory_mb:.0f}",
+        )
+        for one in scored
+    ]
+    growth_ = "—" if report["growth"] is None else f"frames to the power of {report['growth']:.2f}"
+    outcome = [
+        ("time grows with", growth_),
+        ("goal", f"10,000 frames in {GOAL_SECONDS:g} s on two cores"),
+        ("offline run", f"{settings['model']} on {offline['provider']}, {offline['frames']} frames"),
+        ("threads, runs", f"{settings['threads']}, median of {settings['runs']}"),
+        ("networks", f"{offline['inference_seconds']:.2f} s"),
+        ("whole run", f"{offline['total_seconds']:.2f} s"),
+        ("ratio", f"{offline['ratio']:.3f}, goal {GOAL_RATIO:.2f}"),
+    ]
+    header = ("frames", "reading, s", "scoring, s", "together, s", "memory, MB")
+    return [
+        Table("Machine", ("what", "value"), [*machine_rows(report), ("measured", report["date"])]),
+        Table("Scoring stored predictions", header, rows),
+        Table("Outcome", ("what", "value"), outcome),
+    ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -262,6 +263,11 @@ def _goal(name: str, value: float | None, limit: float, unit: str) -> Json:
     return {"name": name, "value": value, "limit": limit, "unit": unit, "met": value is not None and value <= limit}
 
 
+def now() -> str:
+    """Date and time of a measurement, ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
 def read(path: Path) -> Json:
     """A report that was written before. Raises ReportError when the file is none, or of another version."""
     try:
@@ -353,15 +359,23 @@ def show(made: Sequence[Table]) -> None:
         console.print(shown)
 
 
-def _machine_table(report: Json) -> Table:
-    machine, capacity = report["machine"], report["capacity"]
+def machine_rows(report: Json) -> list[tuple[str, str]]:
+    """The machine and the versions of a report, as rows of a table with the columns "what" and "value"."""
+    machine = report["machine"]
     virtual = ", virtual machine" if machine["virtual"] else ""
-    rows = [
+    return [
         ("processor", f"{machine['cpu']}, {machine['cores']} cores{virtual}"),
         ("memory", f"{machine['memory_gb']} GB"),
         ("system", f"{machine['system']}, Linux {machine['kernel']}"),
         ("load average before", f"{machine['load_before']}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in report["versions"].items())),
+    ]
+
+
+def _machine_table(report: Json) -> Table:
+    capacity = report["capacity"]
+    rows = [
+        *machine_rows(report),
         ("model", f"{report['model']['id']} {report['model']['version']} on {report['model']['provider']}"),
         (
             "bag",

@@ -127,8 +127,6 @@ class Bench:
 
     def measure(self, plan: Plan, only: list[str] | None, quick: bool) -> dict[str, Any]:
         """Everything, or what ``only`` names (the capacity always); returns the report."""
-        from datetime import datetime, timezone
-
         from caer_ros.cli.bench import bench_camera, figures
         from caer_ros.cli.console import machine
 
@@ -139,7 +137,7 @@ class Bench:
         report = {
             "format": figures.FORMAT,
             "format_version": figures.FORMAT_VERSION,
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "date": figures.now(),
             "machine": described,
             "versions": machine.versions(ros=True),
             "settings": {"quick": quick, "parameters": self.parameters, "calm": CALM, "flood": FLOOD},

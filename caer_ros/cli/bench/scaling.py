@@ -114,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """The whole benchmark; returns the report."""
-    from datetime import datetime, timezone
     from tempfile import TemporaryDirectory
 
+    from caer_ros.cli.bench import figures
     from caer_ros.cli.bench.crowd import SIZE, crowd
     from caer_ros.cli.console import machine
     from caer_ros.perception.bundle import bundle as bundles
@@ -136,7 +136,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": figures.now(),
         "machine": described,
         "versions": machine.versions(ros=True),
         "settings": {
@@ -425,15 +425,11 @@ def tables(report: dict[str, Any]) -> list[Table]:
 
 
 def _machine_table(report: dict[str, Any]) -> Table:
-    from caer_ros.cli.bench.figures import Table
+    from caer_ros.cli.bench.figures import Table, machine_rows
 
-    machine, settings = report["machine"], report["settings"]
-    virtual = ", virtual machine" if machine["virtual"] else ""
+    settings = report["settings"]
     rows = [
-        ("processor", f"{machine['cpu']}, {machine['cores']} cores{virtual}"),
-        ("system", f"{machine['system']}, Linux {machine['kernel']}"),
-        ("load average before", f"{machine['load_before']}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in report["versions"].items())),
+        *machine_rows(report),
         *((name, _described(model)) for name, model in report["models"].items()),
         ("image", "{}×{} rgb8".format(*settings["image"])),
         ("measured", f"{report['date']}, {settings['rounds']} rounds"),

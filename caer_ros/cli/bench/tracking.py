@@ -84,6 +84,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
+    from caer_ros.cli.bench import figures
     from caer_ros.cli.console import machine
     from caer_ros.perception.bundle import bundle as bundles
 
@@ -101,6 +102,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "date": figures.now(),
         "machine": machine.describe(),
         "versions": machine.versions(ros=False),
         "settings": {"first_seed": args.seed, "bags": args.bags, "rate": args.rate},
@@ -255,8 +257,8 @@ def _of(name: str, counts: Counter[tuple[str, str]]) -> dict[str, int]:
 
 
 def tables(report: dict[str, Any]) -> list[Any]:
-    """A report's ``bench_report.Table``s."""
-    from caer_ros.cli.bench.figures import Table
+    """A report's ``figures.Table``s."""
+    from caer_ros.cli.bench.figures import Table, machine_rows
 
     rate = f"{report['settings']['rate']:g} images/s of each" if report["settings"]["rate"] else "every image"
     made_of = f"{len(report['bags'])} bags, {rate}, {report['model']['id']} {report['model']['version']}"
@@ -278,7 +280,11 @@ def tables(report: dict[str, Any]) -> list[Any]:
         for name, person in report["persons"].items()
     ]
     columns = ("person", "found", "expected status", "expected label, where OK", "statuses", "labels")
-    return [Table(f"Detection and identity: {made_of}", header, rows), Table("Emotion status", columns, people)]
+    return [
+        Table("Machine", ("what", "value"), [*machine_rows(report), ("measured", report["date"])]),
+        Table(f"Detection and identity: {made_of}", header, rows),
+        Table("Emotion status", columns, people),
+    ]
 
 
 def _row(name: str, score: dict[str, Any]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from lightning.fabric import Fabric
 
+    from caer_ros.cli.bench.figures import Table
     from caer_ros.offline.training.config import TrainConfig
     from caer_ros.recordings.annotations.sample import Dataset
 
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", nargs=2, metavar=("NAME", "PATH"), help="a data set of `caer data check` instead of rendered pictures"
     )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -57,10 +59,14 @@ def run(args: argparse.Namespace) -> int:
     import json
     from tempfile import TemporaryDirectory
 
+    from caer_ros.cli.bench import figures
+
     with TemporaryDirectory(prefix="caer_bench_") as folder:
         name, root = args.data or ("own", str(render(Path(folder) / "pictures")))
         report = measure(args, name, Path(root))
-    print(json.dumps(report)) if args.json else show(report)
+    if args.out:
+        args.out.write_text(json.dumps(report, indent=1) + "\n", "utf8")
+    print(json.dumps(report)) if args.json else figures.show(tables(report))
     return 0
 
 
@@ -78,6 +84,7 @@ def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
     import torch
     from lightning.fabric import Fabric
 
+    from caer_ros.cli.bench import figures
     from caer_ros.offline import data, systems
     from caer_ros.offline.training import configuration
     from caer_ros.offline.training.run import torch_settings
@@ -115,6 +122,7 @@ def measure(args: argparse.Namespace, name: str, root: Path) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "date": figures.now(),
         "machine": describe(fabric.device),
         "settings": {
             "backbone": args.backbone,
@@ -227,17 +235,15 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
-def show(report: dict[str, Any]) -> None:
-    """Print a report as a table."""
-    from rich.console import Console
-    from rich.table import Table
+def tables(report: dict[str, Any]) -> list[Table]:
+    """A report's table."""
+    from caer_ros.cli.bench.figures import Table
 
     machine, settings, rates = report["machine"], report["settings"], report["images_per_second"]
-    table = Table("what", "value", title="Training", title_justify="left")
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     memory = ", ".join(f"{amount:.0f} MB {name}" for name, amount in report["peak_memory_mb"].items())
     answer = "yes" if report["loading_keeps_up"] else "no: more --workers, or data.cache in training"
-    for what, value in (
+    rows = [
         ("student", f"{settings['backbone']}, {settings['parameters'] / 1e6:.1f} M parameters"),
         (
             "input",
@@ -245,15 +251,16 @@ def show(report: dict[str, Any]) -> None:
         ),
         ("data", f"{settings['data']}, {settings['workers']} workers"),
         ("device", f"{machine['device']}; {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads"),
+        ("load average after", f"{machine['load_average']}"),
         ("versions", versions),
+        ("measured", f"{report['date']}, {settings['steps']} steps"),
         ("loader alone", f"{rates['loader']:.1f} images/s"),
         ("training step alone", f"{rates['step']:.1f} images/s"),
         ("training", f"{rates['training']:.1f} images/s"),
         ("does loading keep up?", answer),
         ("peak memory", memory),
-    ):
-        table.add_row(what, value)
-    Console().print(table)
+    ]
+    return [Table("Training", ("what", "value"), rows)]
 
 
 def _device(text: str) -> tuple[str, Any]:

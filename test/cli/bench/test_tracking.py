@@ -28,8 +28,8 @@ def report(tmp_path_factory):
 
 def test_the_report_has_the_promised_shape(report):
     assert set(report) == {
-        *("format", "format_version", "machine", "versions", "settings", "model", "bags", "pooled", "over_bags"),
-        "persons",
+        *("format", "format_version", "date", "machine", "versions", "settings", "model", "bags", "pooled"),
+        *("over_bags", "persons"),
     }
     assert (report["format"], report["format_version"]) == ("caer bench tracking", 1)
     assert report["settings"] == {"first_seed": 1, "bags": 1, "rate": 1.0}

@@ -32,7 +32,7 @@ def report(pictures):
 
 def test_the_report_has_the_promised_shape(report):
     assert set(report) == {
-        *("format", "format_version", "machine", "settings"),
+        *("format", "format_version", "date", "machine", "settings"),
         *("images_per_second", "loading_keeps_up", "peak_memory_mb"),
     }
     assert (report["format"], report["format_version"]) == ("caer bench train", 1)
