@@ -78,7 +78,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def label(teacher: Predictor, frames: Iterable[Frame], folder: Path) -> Labelled:
-    """Write ``folder``/{train,val}.json and the frames as JPEG: a data set "own" (see datasets.own).
+    """Write ``folder``/{train,val}.json and the frames as JPEG: a data set "own" (see ``annotations.own``).
 
     Args:
         teacher: a loaded bundle of any kind; its thresholds decide who is a person.

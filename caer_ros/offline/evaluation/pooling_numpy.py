@@ -1,7 +1,7 @@
 """How emotions are read in given boxes, for each ``pooling`` of a bundle, in numpy: evaluating needs no PyTorch.
 
-box_mean: as ``codecs.pooling`` does it; see there for the rule. centre: as ``codecs.benet`` does it. query: the choice
-among the persons of a network without maps.
+box_mean: as ``components.pooling`` does it; see there for the rule. centre: as ``benet.codec`` does it. query: the
+choice among the persons of a network without maps.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def merge(
 
     Args:
         bag: a rosbag2.
-        dataset: of ``bags.truth.from_json``: all frames of one camera that are in the bag.
+        dataset: of ``truth.from_json``: all frames of one camera that are in the bag.
         output: the copy; must not exist, and appears complete or not at all.
         topic: of the truth; must not be in the bag.
         watch: wraps the messages, given their number, to show progress.

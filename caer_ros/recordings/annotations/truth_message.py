@@ -1,4 +1,4 @@
-"""What is true of an image as a message of our own type: what ``bags.truth`` reads.
+"""What is true of an image as a message of our own type: what ``truth`` reads.
 
 A person's scores are the annotated emotions (beliefs 0..1), NaN where nobody was asked; everything else that only a
 model could know is NaN. A region to ignore is a person without a kind of box. ``saturated`` says that there may be more

@@ -1,4 +1,4 @@
-"""images.py against encoders written here by hand, from the definitions and without OpenCV."""
+"""decoding.py against encoders written here by hand, from the definitions and without OpenCV."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ Streaming Perception"). *Strict* asks for the answer to that very frame. Frames 
 dropped by the node, or lost on the way are told apart by ``account``.
 
 Times are header stamps of images and the messages' ``published`` (ROS clock): both on one clock, or deadlines mean
-nothing; the notes of ``metrics.timing`` say where it looks otherwise. Deadlines are seconds, 0 or more.
+nothing; the notes of ``over_time.timing`` say where it looks otherwise. Deadlines are seconds, 0 or more.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def streaming(published: Predictions, samples: Sequence[Sample], deadline: float
     before the first message, and where the newest is about an image of another size, nobody counts as found.
 
     Args:
-        published: the node's messages, see ``bags.published``.
+        published: the node's messages, see ``published_messages``.
         samples: annotated frames of the node's camera, each with a stamp of its own.
         deadline: seconds.
 

@@ -1,8 +1,8 @@
 """BENet's training images (ACIVS 2023, section 3.3): one annotated person and his image make one example.
 
-Each example's randomness comes from (seed, epoch, index) alone; see ``training.data``. In validation the pre-transform
-of each example is the same in all epochs, and the image is seen straight and with its own colours; the authors' code
-validates on randomly changed images.
+Each example's randomness comes from (seed, epoch, index) alone; see ``training.loader``. In validation the
+pre-transform of each example is the same in all epochs, and the image is seen straight and with its own colours; the
+authors' code validates on randomly changed images.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ ONNX Runtime's sigmoid, whose error is about 1e-7 however small its value."""
 
 
 class BenetGraph(SingleShotGraph):
-    """BENet with everything around it that a robot needs; see ``codecs.benet`` for the steps.
+    """BENet with everything around it that a robot needs; see ``benet.codec`` for the steps.
 
     A person's score is the logit of the mean probability of both resolutions, and ``emotion_maps`` are such logits at
     half the input's resolution: a sigmoid, and only then reading between pixels, gives ``emotion_scores``.

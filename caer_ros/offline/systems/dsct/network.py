@@ -60,7 +60,7 @@ class Dsct(nn.Module):
     Args:
         config: what it is built of.
         labels: E, the number of emotions.
-        weights: of the backbone, see ``Backbone``. The paper: "imagenet", and then ``importers.coco.load``.
+        weights: of the backbone, see ``Backbone``. The paper: "imagenet", and then ``coco_weights.load``.
 
     Raises:
         ValueError: the configuration is impossible.

@@ -1,4 +1,4 @@
-"""The entries of DSCT's authors' checkpoints as those of ``models/dsct.py``; they build on Deformable DETR's names."""
+"""The entries of DSCT's authors' checkpoints as those of ``dsct.network``; they build on Deformable DETR's names."""
 
 from __future__ import annotations
 

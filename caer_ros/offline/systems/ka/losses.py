@@ -52,7 +52,7 @@ def variance_loss(variances: Tensor, targets: Tensor, weights: Tensor | None = N
     L_var = 1/N_P Σ_i (P_i - P̄)². The paper gives one person and emotion; mean over persons and emotions is our choice.
 
     Args:
-        variances: [P,E] of ``codecs.pooling.variance``.
+        variances: [P,E] of ``components.pooling.variance``.
         targets: [P,E] say by NaN which emotions are not known; their maps are left alone.
         weights: [P] 0..1; None is 1 for all.
     """
@@ -90,7 +90,7 @@ def size_loss(sizes: Tensor, targets: Tensor) -> Tensor:
     L_size = 1/N Σ_k |Ŝ(p_k) - s_k|. CenterNet's code also divides by two; its paper and ours do not.
 
     Args:
-        sizes: [P,2] read at the centres (``codecs.centre.read``), in pixels of the map.
+        sizes: [P,2] read at the centres (``components.centre.read``), in pixels of the map.
         targets: [P,2].
     """
     return (sizes.float() - targets.float()).abs().sum() / max(len(targets), 1)

@@ -1,4 +1,4 @@
-"""The network's own numbers are compared in ``models/test_benet.py``."""
+"""The network's own numbers are compared in ``test_network.py``."""
 
 from __future__ import annotations
 

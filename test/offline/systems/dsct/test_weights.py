@@ -1,4 +1,4 @@
-"""The authors' entries as ours: all of them, at full size. That they mean the same is tested in models/test_dsct.py."""
+"""The authors' entries as ours: all of them, at full size. That they mean the same is tested in test_network.py."""
 
 from __future__ import annotations
 
