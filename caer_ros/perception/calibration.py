@@ -17,7 +17,7 @@ _TINY = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """For each label, ``logit / temperature + bias``."""
+    """Temperature and bias of each label: ``logit / temperature + bias``."""
 
     temperature: tuple[float, ...]
     bias: tuple[float, ...]

@@ -159,7 +159,7 @@ def _open_on(path: Path, settings: EngineSettings, device: str) -> ort.Inference
 
 
 def _providers(device: str) -> list[Provider]:
-    """In the order of preference; the CPU always last, for operators that the device lacks."""
+    """Execution providers in the order of preference; the CPU always last, for operators that the device lacks."""
     match = _DEVICE.fullmatch(device)
     kind, index = (match["kind"], match["index"]) if match else (None, None)
     cpu: Provider = (CPU, {})

@@ -52,7 +52,7 @@ class Node:
     """Type, such as "Conv"."""
     provider: str
     seconds: float
-    """On the CPU until it was done; elsewhere until it was started."""
+    """On the CPU the time until the node was done; elsewhere the time until it was started."""
     largest: float
     """Elements of its largest input or output; infinite where the profile does not say."""
 

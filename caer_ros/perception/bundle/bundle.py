@@ -99,7 +99,7 @@ class Bundle:
     label_set: str
     labels: tuple[str, ...]
     predictable: tuple[bool, ...]
-    """For each label, whether the model can predict it at all."""
+    """True for each label that the model can predict."""
     score_type: ScoreType
     box_kind: BoxKind
     max_persons: int
@@ -112,7 +112,7 @@ class Bundle:
     """None: unknown."""
     files: dict[str, BundleFile]
     sha256: str
-    """Over ``model.yaml`` and the hashes of the files."""
+    """Hash of ``model.yaml`` and of the hashes of the files."""
     person_score: str | None = None
     """Single shot: "logit" (before the sigmoid) or "max_class" (the largest class probability, used as it is)."""
     pooling: str | None = None

@@ -207,7 +207,7 @@ class _Style(NamedTuple):
         return _Columns(max(labels, default=0), 5 * self.capitals, self.text_width("100%"))
 
     def sizes(self, panel: _Panel, columns: _Columns, image: Size) -> list[Size]:
-        """With bars, and header only; never larger than the image."""
+        """Sizes of a panel with bars, and with its header only; never larger than the image."""
         title = self.text_width(panel.title) + 2 * self.pad
         sizes = [(title, self.header)]
         if panel.bars:

@@ -48,9 +48,9 @@ class Fit:
 
     source: tuple[int, int]
     resized: tuple[int, int]
-    """Of the image's part of the input."""
+    """Size of the image's part of the input."""
     canvas: tuple[int, int]
-    """Of the input; larger than ``resized`` only for letterbox."""
+    """Size of the input; larger than ``resized`` only for letterbox."""
     interpolation: str
 
     def to_source(self, boxes: Array) -> Array:

@@ -24,7 +24,7 @@ _EVIDENCE = (EmotionStatus.OK, EmotionStatus.UNCERTAIN)
 
 @dataclass(slots=True)
 class _Memory:
-    """Of one person. Labels have their own clocks, because each may be missing from any image."""
+    """One person's scores. Labels have their own clocks, because each may be missing from any image."""
 
     scores: NDArray[np.float64]
     """[E], NaN where nothing is known."""
@@ -94,7 +94,7 @@ class Smoother:
             self._memories[persons[row].track_id] = _Memory(smoothed[row], stamps_ns[row])
 
     def _weights(self, elapsed_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of values whose predecessors are ``elapsed_ns`` old, 0..1."""
+        """Weights 0..1 of values whose predecessors are ``elapsed_ns`` old."""
         if self.time_constant < 1e-9:  # s, the resolution of stamps; also keeps the division finite
             return np.ones(elapsed_ns.shape)
         return -np.expm1(elapsed_ns.astype(np.float64) * (-1e-9 / self.time_constant))

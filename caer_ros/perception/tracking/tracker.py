@@ -62,7 +62,7 @@ class _Track:
     first_ns: int
     last_ns: int
     person: Person
-    """As last detected."""
+    """The person as last detected."""
 
 
 class Tracker:
@@ -146,7 +146,7 @@ class Tracker:
         self._stamp_ns = stamp_ns
 
     def _associate(self, boxes: Floats, confident: Indices, faint: Indices) -> Indices:
-        """For each track the index of its detection in ``boxes``, -1 without one."""
+        """Index in ``boxes`` of the detection of each track, -1 without one."""
         matches = np.full(len(self._tracks), -1, np.intp)
         free = np.ones(len(boxes), bool)
         predicted, margins = self._motion.boxes(), self._motion.margins()

@@ -23,7 +23,7 @@ INPUT = "images"
 SIZE = 256
 SHAPE = (None, SIZE, SIZE, 3)
 OUTPUTS = {"logits": (None, 896), "points": (None, 896, 16)}
-"""Before the sigmoid; and centre, size and six keypoints, x before y. The 16 x 16 grid before the 8 x 8 one."""
+"""Logits of a face; and centre, size and six keypoints, x before y. The 16 x 16 grid before the 8 x 8 one."""
 _NMS = 0.3
 _NOSE_DEPTH = 0.87
 """How far the tip of the nose lies before the line between the tragions, as a fraction of their distance: about

@@ -25,7 +25,7 @@ SHAPE = (1, SIZE, SIZE, 3)
 STRIDES = (8, 16, 32)
 CELLS = sum((SIZE // stride) ** 2 for stride in STRIDES)
 OUTPUTS = {"scores": (1, CELLS), "sides": (1, CELLS, 44)}
-"""Of a person, 0..1; and left, top, right, bottom in 11 bins each. Cells row by row, the finest grid first."""
+"""Scores of a person, 0..1; and left, top, right, bottom in 11 bins each. Cells row by row, the finest grid first."""
 _RULE = Resize(mode="letterbox", size=(SIZE, SIZE))
 _BINS = np.arange(11, dtype=np.float32)
 _OUTWARD = np.array([-1, -1, 1, 1], np.float32)
