@@ -37,7 +37,7 @@ class Frame:
     name: str
     """Topic and stamp, such as "camera/image_raw/1718000000123456789": unique, and a file's name without its ending."""
     stamp_ns: int
-    """Of the header in a bag; of the position in a video or folder."""
+    """Stamp of the header in a bag, or of the position in a video or folder."""
     pixels: NDArray[np.uint8]
     """RGB [H,W,3]."""
 
@@ -125,7 +125,7 @@ def stamps(path: Path, topic: str | None = None) -> tuple[str, list[int]]:
 
 
 def header_stamp(message: bytes) -> int:
-    """Of a serialized message, in nanoseconds; 0, as where it is not set, of one that is too short to have one."""
+    """Header stamp of a serialized message, in nanoseconds; 0 where it is not set, or the message is too short."""
     try:
         return stamp_of(message)
     except StampError:

@@ -50,7 +50,7 @@ class Frame:
     """One message of a stream and when it is due."""
 
     stamp_ns: int
-    """On the source's own clock: when a bag recorded it, or a picture's position in its video."""
+    """Time on the source's own clock: when a bag recorded the message, or a picture's position in its video."""
     topic: str
     data: Payload
     """A recorded message in CDR, or the pixels of a picture: BGR uint8 [H,W,3]."""

@@ -44,14 +44,14 @@ class Folder:
     path: Path
     content: dict[str, Any]
     pictures: dict[str, Picture]
-    """By file name."""
+    """Pictures by file name."""
     labels: tuple[str, ...]
     multi_label: bool
     box_kind: str
     categories: dict[Any, str]
     """Labels by category, where the categories are the labels."""
     drafts: list[dict[str, Any]]
-    """As of ``Dataset``."""
+    """Drafts as in ``Dataset``."""
 
     @property
     def file(self) -> Path:

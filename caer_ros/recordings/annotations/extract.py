@@ -121,7 +121,7 @@ def extract(
 
 
 def own_content(dataset: Dataset) -> dict[str, Any]:
-    """As ``own.content``; ``exhaustive`` stands once in ``info``, to be edited there, where all images agree."""
+    """Content as from ``own.content``; where all images agree, ``exhaustive`` stands once in ``info``, to be edited."""
     content = own.content(dataset)
     said = {bool(image["exhaustive"]) for image in content["images"]}
     if len(said) == 1:

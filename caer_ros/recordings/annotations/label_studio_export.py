@@ -29,7 +29,7 @@ _HINT = 'in Label Studio export the project as "JSON"'
 _SHOWN = 3
 """Names in a sentence."""
 _DECIMALS = 4
-"""Of a pixel: hides what percent and back adds to a float."""
+"""Decimals of a pixel: hides what percent and back adds to a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Region:
     """x, y, width, height in pixels."""
     ignore: bool
     emotions: tuple[str, ...]
-    """In the order of the label set; empty: not labelled."""
+    """Labels in the order of the label set; empty: not labelled."""
     track: str
 
 

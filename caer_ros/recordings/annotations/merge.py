@@ -115,7 +115,7 @@ def _truth(types: Typestore, image: bytes, sample: Sample, scheme: truth_message
 
 
 def _frame_id(image: bytes) -> str:
-    """Of a serialized message that begins with a std_msgs/Header: the string that follows the stamp."""
+    """Return the frame id of a serialized message that begins with a std_msgs/Header: the string after the stamp."""
     (length,) = struct.unpack_from("<I" if image[1] & 1 else ">I", image, 12)
     return image[16 : 16 + length].rstrip(b"\0").decode("utf-8", "replace")
 

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 WHOLE = "annotations.json"
-"""In the root of a set: all splits in one file."""
+"""File in the root of a set with all splits."""
 BOX_KINDS = {"body": BoxKind.BODY, "head": BoxKind.HEAD, "face": BoxKind.FACE}
 _Images = dict[Any, dict[str, Any]]
 _STAMP = re.compile(r"(?:^|\D)(\d{16,19})$")
@@ -276,7 +276,7 @@ def _image_folder(file: Path, images: _Images) -> Path:
 
 
 def _of_split(file: Path, images: _Images, split: str, findings: Findings) -> _Images:
-    """Those images of a file for several splits that belong to this one."""
+    """Return the images that belong to this split, of a file for several splits."""
     if not any("split" in image for image in images.values()):
         findings.warnings.append(f"{file}: no image has a field split; all are taken as {split}")
         return images

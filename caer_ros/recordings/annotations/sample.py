@@ -92,7 +92,7 @@ class Dataset:
     """One split of a data set."""
 
     name: str
-    """As ``caer data check`` calls it, such as "emotic"."""
+    """Name as ``caer data check`` has it, such as "emotic"."""
     root: Path
     split: str
     """"train", "val" or "test"."""

@@ -52,7 +52,7 @@ class Scheme:
     labels: tuple[str, ...]
     multi_label: bool
     prefilled_by: Drafts = None
-    """As in ``Dataset``."""
+    """Drafts as in ``Dataset``."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Scheme:

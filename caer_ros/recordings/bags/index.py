@@ -54,7 +54,7 @@ class Images:
     """The pictures of an image topic."""
 
     encoding: str
-    """Of the first message: ``encoding`` of an Image, ``format`` of a CompressedImage."""
+    """``encoding`` of the first Image, or ``format`` of the first CompressedImage."""
     width: int | None
     """Pixels of the first picture; None where its header cannot be read."""
     height: int | None
@@ -70,7 +70,7 @@ class Topic:
     msgtype: str
     count: int
     bytes: int
-    """Of the serialized messages."""
+    """Size of the serialized messages."""
     duration: float
     """Seconds from the first message to the last."""
     rate: float
@@ -102,7 +102,7 @@ class BagIndex:
     """Seconds from the first message to the last."""
     count: int
     topics: tuple[Topic, ...]
-    """By name."""
+    """Topics in the order of their names."""
     warnings: tuple[str, ...]
     """What is wrong with the bag as a whole."""
 
@@ -141,7 +141,7 @@ def index(path: Path, decode: bool = False, watch: Watch = lambda messages, coun
 
 
 def _compression(reader: Reader) -> str:
-    """Of the files, the messages or, in mcap, the chunks."""
+    """Compression of the files, of the messages or, in mcap, of the chunks."""
     if reader.compression_mode:
         return f"{reader.compression_format} ({reader.compression_mode})"
     return ", ".join(sorted(raw.chunk_compressions(reader)))
@@ -239,7 +239,7 @@ class _Topic:
         return Images(message.format, width, height, undecodable)
 
     def _message(self, data: bytes) -> Any:
-        """None where it is none."""
+        """Deserialize a message; None where it is broken."""
         assert self.types is not None
         try:
             return self.types.deserialize_cdr(data, self.connection.msgtype)

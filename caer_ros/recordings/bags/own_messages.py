@@ -48,7 +48,7 @@ class LeftOut:
     """One message of a bag that cannot be used."""
 
     stamp: int
-    """Of its header, in nanoseconds; 0 where it is not set, or the message is too short to have one."""
+    """Stamp of the header, in nanoseconds; 0 where it is not set, or the message is too short to have one."""
     why: str
     """A line that names bag and topic."""
 
