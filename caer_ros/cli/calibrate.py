@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     """[3] as ``Candidates.counts``; None: not measured."""
 
 _DIGITS = 4
-"""Of a threshold."""
+"""Decimals of a threshold."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +134,7 @@ def _refuse_own_opinion(results: Sequence[Result], bundle: Bundle, force: bool) 
 
 
 def _rounded(calibration: Calibration) -> Calibration:
-    """As it is written."""
+    """Calibration as it is written."""
     from caer_ros.perception.calibration import Calibration
 
     temperature, bias = (
@@ -146,7 +146,7 @@ def _rounded(calibration: Calibration) -> Calibration:
 def _judge(
     evidence: Evidence, held_out: HeldOut, bundle: Bundle, console: Console
 ) -> dict[Against, tuple[Quality, Quality]]:
-    """Before and after, against labels, and votes where there are any; printed."""
+    """Measure before and after, against labels, and against votes where there are any; print both."""
     import numpy as np
 
     from caer_ros.offline.export.calibration_fit import quality
@@ -208,7 +208,7 @@ def _change(before: float, after: float, digits: int = 3) -> str:
 def _thresholds(
     evidence: Evidence, held_out: HeldOut, bundle: Bundle, calibration: Calibration, console: Console
 ) -> Thresholds:
-    """At equal precision and recall where that exists, else those of the bundle; printed."""
+    """Thresholds at equal precision and recall where that exists, else those of the bundle; printed."""
     from caer_ros.offline.export import calibration_fit as fitting
     from caer_ros.perception.bundle.bundle import Thresholds
 

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _limits(args: argparse.Namespace) -> tuple[Limit, ...]:
-    """Those in the file. An older JUnit file goes now: whatever happens, CI must not read the last run's."""
+    """Read the limits in the file. Remove an older JUnit file: whatever happens, CI must not read the last run's."""
     from caer_ros.cli.bag import limits
     from caer_ros.cli.bag.bench_metrics import METRICS
 
@@ -152,7 +152,7 @@ def _refuse_silence(takings: Takings) -> None:
 
 
 def _evaluate(args: argparse.Namespace, truth: Dataset, out: Path, console: Console) -> BagEvaluation:
-    """As `caer evaluate bag BAG --recorded OUT/messages` does."""
+    """Evaluate as `caer evaluate bag BAG --recorded OUT/messages` does."""
     from caer_ros.offline.evaluation.bags import bag_evaluate, bag_inputs, bag_sets
     from caer_ros.offline.reports import bag_tables
 
@@ -198,7 +198,7 @@ def _report(
 def _content(
     values: dict[str, float], verdicts: Sequence[Verdict], evaluation: BagEvaluation, seconds: float
 ) -> dict[str, Any]:
-    """For a program; what was not measured is None."""
+    """Report for a program; what was not measured is None."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -21,7 +21,7 @@ class Metric:
     """One number of an evaluation."""
 
     what: str
-    """In words, for people."""
+    """Description in words, for people."""
     needs: str
     """What must be there for it to be measured."""
     read: Callable[[BagEvaluation], float]
@@ -66,7 +66,7 @@ def _strict_found(evaluation: BagEvaluation) -> float:
 
 
 def _part(fate: str) -> Callable[[BagEvaluation], float]:
-    """Of the bag's frames, the part that had this fate."""
+    """Part of the bag's frames that had this fate."""
 
     def read(evaluation: BagEvaluation) -> float:
         account = evaluation.account
@@ -118,4 +118,4 @@ METRICS = {
     "lost_part": Metric("part of the frames without an answer, and not dropped", _FRAMES, _part("lost")),
     "messages": Metric("that the node published", "a running node", _at("timing.messages")),
 }
-"""By name. Everything about persons is streaming (by the newest message at the deadline) unless it says strict."""
+"""Metrics by name. Those of persons are streaming (by the newest message at the deadline) unless called strict."""

@@ -45,7 +45,7 @@ class Limit:
 
     @property
     def text(self) -> str:
-        """As a person writes it, such as "≥ 0.7" or "0.1 … 0.2"."""
+        """Limit as a person writes it, such as "≥ 0.7" or "0.1 … 0.2"."""
         if self.least > -math.inf and self.most < math.inf:
             return f"{self.least:g} … {self.most:g}"
         return f"≥ {self.least:g}" if self.least > -math.inf else f"≤ {self.most:g}"
@@ -67,7 +67,7 @@ class Verdict:
         return not self.problem
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; what does not apply is None."""
+        """Verdict for JSON; what does not apply is None."""
         named = {"min": self.limit.least, "max": self.limit.most, "value": self.value}
         numbers = {name: number if math.isfinite(number) else None for name, number in named.items()}
         return {"metric": self.limit.metric, **numbers, "passed": self.passed, "problem": self.problem}

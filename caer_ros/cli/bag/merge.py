@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caer_ros.recordings.annotations.sample import Dataset
 
 SHOWN = 3
-"""Of the frames that are not in the bag."""
+"""Number of left-out frames that are named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -82,7 +82,7 @@ def fitted(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def sha256(bag: Path) -> str:
-    """Of a bag's recordings (.mcap, .db3), in the order of their names."""
+    """Hash of a bag's recordings (.mcap, .db3), in the order of their names."""
     files = sorted(path for path in bag.iterdir() if path.suffix in BAG_FILES) if bag.is_dir() else [bag]
     if not files:
         raise SourceError(f"{bag}: no recording ({', '.join(BAG_FILES)}) in this folder")

@@ -27,9 +27,9 @@ FORMAT_VERSION = 1
 FRAMES = (1000, 3000, 10_000)
 PERSONS = 3
 GOAL_SECONDS = 20.0
-"""For 10,000 frames on two cores."""
+"""Time for 10,000 frames on two cores."""
 GOAL_RATIO = 1.10
-"""Of an offline run to the inference time of its frames."""
+"""Ratio of the time of an offline run to the inference time of its frames."""
 SIZE = (480, 640)
 PERIOD_NS = 10**8
 PREDICTIONS = "predictions.jsonl"
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 
     frames: int
     read_seconds: float
-    """From files to arrays."""
+    """Time from files to arrays."""
     score_seconds: float
     """All metrics."""
     memory_mb: float

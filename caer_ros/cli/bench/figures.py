@@ -44,7 +44,7 @@ class Output:
     received_ns: int
     published_ns: int
     arrived_ns: int
-    """In the benchmark's callback."""
+    """Time in the benchmark's callback."""
     processing: float
     inference: float
     drops: int
@@ -82,7 +82,7 @@ def percentiles(values: Iterable[float], scale: float = 1.0, digits: int = 3) ->
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the straight line through (x, y) points by least squares; 0 for less than two different x."""
+    """Slope of the straight line through (x, y) points by least squares; 0 for less than two different x."""
     x, y = np.array(points, np.float64).reshape(-1, 2).T
     if not x.size or np.ptp(x) == 0:
         return 0.0

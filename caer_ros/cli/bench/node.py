@@ -35,12 +35,12 @@ REFERENCE = "640x480-raw"
 OVERLOAD, STARTUP = "overload", "startup"
 
 CALM, FLOOD = 0.6, 5.0
-"""Of the capacity: a camera that the node can follow, and one that it cannot."""
+"""Rates as parts of the capacity: a camera that the node can follow, and one that it cannot."""
 PROBE_RATES = (30.0, 120.0, 480.0)
 """Images a second, tried one after the other until the node no longer publishes nearly all of them."""
 FOLLOWED = 0.8
 WARM_UP_S = 2.0
-"""After the first message, before anything is counted."""
+"""Time after the first message, before anything is counted."""
 
 
 @dataclass(frozen=True)

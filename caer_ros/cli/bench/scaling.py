@@ -38,14 +38,14 @@ FORMAT_VERSION = 1
 STUDENT, BOOTSTRAP, TWO_STAGE = "student", "bootstrap", "two_stage"
 PEERS = (BOOTSTRAP, TWO_STAGE)
 STAGES = ("decode", "resize", "inference", "post", "track", "message", "serialise")
-"""In their order. The node's words; "serialise" is a part of its "publish"."""
+"""Stages in their order, in the node's words; "serialise" is a part of its "publish"."""
 
 LIMIT = 1.05
 """The student's cost with the most persons over that with one, at most."""
 WARM_UP = 3
 """Images before the first that counts: then everybody has been tracked for longer than one image."""
 PERIOD_NS = 100_000_000
-"""Between the stamps of two images of one camera."""
+"""Time between the stamps of two images of one camera."""
 
 
 class BenchError(Exception):
@@ -260,7 +260,7 @@ class Subject:
     image: Image
     stamp_ns: int = PERIOD_NS
     seconds: list[dict[str, float]] = field(default_factory=list)
-    """For each image the stages and the "total"."""
+    """The stages and the "total", for each image."""
     found: list[int] = field(default_factory=list)
     read: list[int] = field(default_factory=list)
     """Persons with scores."""
@@ -272,7 +272,7 @@ class Subject:
 
     @classmethod
     def of(cls, model: str, persons: int, predictor: Predictor, picture: Crowd) -> Subject:
-        """With tracks of its own."""
+        """A subject with tracks of its own."""
         from std_msgs.msg import Header
 
         from caer_ros.node import messages

@@ -16,7 +16,7 @@ class PlotError(Exception):
 
 
 def check(path: Path) -> None:
-    """Before anything is measured: can a plot be drawn and written? Raises PlotError."""
+    """Check that a plot can be drawn and written, before anything is measured. Raises PlotError."""
     if path.suffix not in KINDS:
         raise PlotError(f"--plot {path}: must end in {', '.join(KINDS)}")
     if not path.resolve().parent.is_dir():

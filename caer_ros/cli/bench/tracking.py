@@ -43,7 +43,7 @@ class BagResult:
     labels: Counter[tuple[str, str]]
     """How often which person got which top label, where the status is OK."""
     expected: dict[str, dict[str, str]]
-    """For each person ``status`` and ``emotion`` ("" = any), from the ground truth."""
+    """``status`` and ``emotion`` ("" = any) of each person, from the ground truth."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -232,7 +232,7 @@ def summary(results: Sequence[BagResult]) -> dict[str, Any]:
 
 
 def _persons(results: Sequence[BagResult]) -> dict[str, Any]:
-    """For each person the expected status and label, and how often it came."""
+    """The expected status and label of each person, and how often each came."""
     expected = {name: wanted for result in results for name, wanted in result.expected.items()}
     statuses = sum((result.statuses for result in results), Counter())
     labels = sum((result.labels for result in results), Counter())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "caer bench train"
 FORMAT_VERSION = 1
 PICTURES = 64
-"""That are rendered; they are read again and again, as often as needed."""
+"""Number of pictures that are rendered; they are read again and again, as often as needed."""
 WARM_UP = 2
 """Steps before the first that counts."""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOMAINS = range(10, 102)
-"""Above 101 the ports of a domain meet Linux's ephemeral ones."""
+"""Domains up to 101: above, the ports of a domain meet Linux's ephemeral ones."""
 
 
 def enter(domain: int | None, logs: Path) -> int:

@@ -19,11 +19,11 @@ class Output:
     command: str
     """Such as "demo"."""
     option: str
-    """That names the folder, such as "--out"."""
+    """Option that names the folder, such as "--out"."""
     marker: str
     """Name of a file that says whose folder it is."""
     names: frozenset[str]
-    """Of everything else that it puts there."""
+    """Names of everything else that the command puts there."""
     logs: bool = True
     """Does it start processes, whose output goes to ``logs/``?"""
 

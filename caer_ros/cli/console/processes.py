@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 POLITE_S = 4.0
-"""For so long a process may tidy up after it was asked to end: a killed one leaves its shared memory behind."""
+"""Time in which a process may tidy up after it was asked to end: a killed one leaves its shared memory behind."""
 
 
 class Child:
@@ -33,7 +33,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process, and of its group."""
+        """Id of the process, and of its group."""
         return self._popen.pid
 
     @property
@@ -47,7 +47,7 @@ class Child:
         return lines[-count:]
 
     def ask_to_end(self) -> None:
-        """By SIGTERM: a process that was started in the background may ignore SIGINT."""
+        """Send SIGTERM: a process that was started in the background may ignore SIGINT."""
         self._signal(signal.SIGTERM)
 
     def end(self) -> None:

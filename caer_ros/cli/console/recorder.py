@@ -36,7 +36,7 @@ class Recorded:
 
     topic: Topic
     time_ns: int
-    """On the node's ROS clock; 0 when that had not started."""
+    """Time on the node's ROS clock; 0 when that had not started."""
     cdr: bytes
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("emotic", "heco", "affectnet", "affectnet_npy", "emoset", "coco", "own")
 PARTS = {"train": 0.7, "val": 0.1, "test": 0.2}
-"""Of ``--images``; train also gets what a format without a test part leaves over."""
+"""Parts of ``--images``; train also gets what a format without a test part leaves over."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recordings(args: argparse.Namespace) -> list[Path]:
-    """For each bag the one with what the node published. Raises EvaluationError."""
+    """Return the recording with what the node published, for each bag. Raises EvaluationError."""
     from caer_ros.offline.evaluation.predict import EvaluationError
 
     if args.recorded == [SAME]:

@@ -30,7 +30,7 @@ IOU = 0.5
 INSIDE = 0.5
 """Least part of a smaller box's area in the larger box, where the kinds differ."""
 _LEAST_PERSONS = 3
-"""For a correlation: two points always lie on a line."""
+"""Least number of persons for a correlation: two points always lie on a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SharedLabels:
 
     @classmethod
     def of(cls, first: Bundle, second: Bundle) -> SharedLabels:
-        """By ``taxonomy.counterparts``; where one of the label sets is not a known one, labels of the same name."""
+        """Pair labels by ``taxonomy.counterparts``; where one of the label sets is unknown, labels of the same name."""
         if first.label_set in taxonomy.LABEL_SETS and second.label_set in taxonomy.LABEL_SETS:
             means = taxonomy.counterparts(first.label_set, second.label_set)
         else:
@@ -128,7 +128,7 @@ class FrameAgreement:
 
     @classmethod
     def of(cls, first: Sequence[Person], second: Sequence[Person], shared: SharedLabels) -> FrameAgreement:
-        """Of the persons that two models found in an image; each has the scores of its model's labels."""
+        """Compare the persons that two models found in an image; each person has the scores of its model's labels."""
         matched = pairs(first, second)
         found = {row for row, _ in matched}, {column for _, column in matched}
         scores = np.array(
@@ -174,13 +174,13 @@ class Agreement:
     only_first: int
     only_second: int
     read: int
-    """Of the pairs: those to whom both gave scores."""
+    """Pairs to whom both models gave scores."""
     same_top: int
-    """Of those: the largest of the shared labels' scores is the same one's."""
+    """Read pairs in which both models give the largest score to the same shared label."""
     only_one_share: float
-    """Of all persons that either found."""
+    """Persons that only one model found, as a share of all that either found."""
     same_top_share: float
-    """Of those read; NaN for less than two shared labels."""
+    """Share of the read pairs with the same top label; NaN for less than two shared labels."""
     correlation: float
     """Pearson's, of each shared label over the persons read, and the mean of these; labels that either model gives all
     persons the same score are left out."""
@@ -189,7 +189,7 @@ class Agreement:
 
     @classmethod
     def of(cls, frames: Sequence[FrameAgreement]) -> Agreement:
-        """Over one image or more."""
+        """Sum up one image or more."""
         matched = sum(len(frame.matched) for frame in frames)
         only = sum(len(frame.only_first) for frame in frames), sum(len(frame.only_second) for frame in frames)
         scores = np.concatenate([frame.scores for frame in frames], axis=1)

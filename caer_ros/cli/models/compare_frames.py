@@ -25,7 +25,7 @@ class Picture:
     """One frame."""
 
     name: str
-    """Of the file, or the time in the recording."""
+    """Name of the file, or the time in the recording."""
     pixels: NDArray[np.uint8]
     """RGB [H,W,3]."""
 
@@ -36,11 +36,11 @@ class Chosen:
 
     source: Source
     topic: str
-    """Of a bag; "" of a video or pictures."""
+    """Topic of a bag; "" for a video or pictures."""
     available: int
     """Frames of the source."""
     indices: tuple[int, ...]
-    """Of those looked at, growing."""
+    """Indices of the frames that are looked at, growing."""
 
     @classmethod
     def of(cls, path: Path, topic: str | None, number: int | None) -> Chosen:
@@ -59,7 +59,7 @@ class Chosen:
         return cls(source, found, available, spread(available, number))
 
     def __iter__(self) -> Iterator[Picture]:
-        """In their order. Raises SourceError where the source breaks off, or no frame of it can be decoded.
+        """Frames in their order. Raises SourceError where the source breaks off, or no frame of it can be decoded.
 
         Frames that cannot be decoded are left out and noted in ``source.problems``.
         """

@@ -68,7 +68,7 @@ def _as_drawn(person: Person, number: int, scale: float) -> Person:
 
 
 def _captioned(image: Image, words: str) -> Image:
-    """With a bar above it; words that are too long for it are cut."""
+    """Put a bar with words above a picture; words that are too long for the bar are cut."""
     bar = np.full((_CAPTION, image.shape[1], 3), _DARK, np.uint8)
     plain = words.encode("ascii", "replace").decode()  # OpenCV's fonts have nothing else
     cv2.putText(bar, plain, (10, 23), _FONT, 0.55, _WHITE, 1, cv2.LINE_AA)

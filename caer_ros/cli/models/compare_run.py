@@ -41,21 +41,21 @@ class Contender:
     """One model, and what came out of it. Times in seconds of the steady clock."""
 
     name: str
-    """Of the bundle; numbered where two have one name."""
+    """Name of the bundle; numbered where two bundles have one name."""
     bundle: Bundle
     pipeline: Pipeline
     load_seconds: float
     """Reading and preparing the networks, and running each once."""
     whole: list[float] = field(default_factory=list)
-    """Of each image, from RGB in memory to persons with calibrated scores."""
+    """Time of each image, from RGB in memory to persons with calibrated scores."""
     inference: list[float] = field(default_factory=list)
     """The part of it inside the networks."""
     persons: list[int] = field(default_factory=list)
-    """Of each image."""
+    """Number of persons in each image."""
     read: int = 0
     """Persons with scores, of all images."""
     uncertain: int = 0
-    """Those of them whose largest score is too low for a label."""
+    """Persons with scores whose largest score is too low for a label."""
     saturated: int = 0
     """Images in which the model's list of persons was full."""
     inputs: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ class Look(NamedTuple):
 
     @property
     def disagreements(self) -> int:
-        """Over all pairs with the first; see ``FrameAgreement``."""
+        """Disagreements of all pairs with the first model; see ``FrameAgreement``."""
         return sum(agreement.disagreements for agreement in self.agreements)
 
     @property
@@ -131,9 +131,9 @@ class Comparison:
     shared: tuple[SharedLabels, ...]
     """[M-1] labels of each other model with the first."""
     looks: list[Look] = field(default_factory=list)
-    """Of each image, in their order."""
+    """Looks at the images, in their order."""
     shown: list[Shown] = field(default_factory=list)
-    """Those to be drawn, where models disagree most first."""
+    """Images to be drawn, where models disagree most first."""
 
     @property
     def agreements(self) -> list[Agreement]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from caer_ros.recordings.sources import Frame, Source
 
 FRAME_ID = "camera_optical_frame"
-"""Of videos and pictures; a bag has its own."""
+"""Frame id of videos and pictures; a bag has its own."""
 
 SETTLE_S = 0.25
 """A subscriber that we know of may need a moment to know of us."""
@@ -51,11 +51,11 @@ class Report:
     images: int
     messages: int
     seconds: float
-    """From the first to the last image."""
+    """Time from the first to the last image."""
     images_per_second: float
-    """As sent, all image topics together; 0 for fewer than two images."""
+    """Rate as sent, all image topics together; 0 for fewer than two images."""
     images_per_second_due: float
-    """As they should have been sent."""
+    """Rate as it should have been."""
     worst_delay: float
     """Seconds that a message was sent after it was due."""
 
@@ -75,7 +75,7 @@ class Tally:
     messages: int = 0
     worst_delay: float = 0.0
     sent: list[float] = field(default_factory=list)
-    """Of the first and of the last image, steady seconds."""
+    """Times of the first and of the last image, steady seconds."""
     due: list[float] = field(default_factory=list)
 
     def note(self, is_image: bool, due: float, sent: float) -> None:

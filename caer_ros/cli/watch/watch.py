@@ -102,7 +102,7 @@ class Watcher:
         return sum(1 for moment in self._times if moment > since) / RATE_OVER_S
 
     def explain(self, wanted: int, seconds: float) -> str:
-        """That fewer than ``wanted`` messages came in ``seconds``, and why."""
+        """Say that fewer than ``wanted`` messages came in ``seconds``, and why."""
         return f"{self.received} of {wanted} messages on {self.name}/emotions within {seconds:g} s: {self.reason()}"
 
     def reason(self) -> str:
