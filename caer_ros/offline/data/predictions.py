@@ -40,7 +40,7 @@ class PredictionHeader:
     model: str
     """Name of the bundle or of the checkpoint's file."""
     model_version: str
-    """Of a bundle, as in its messages; of a checkpoint, its hash."""
+    """Version of a bundle, as in its messages; hash of a checkpoint."""
     label_set: str
     labels: tuple[str, ...]
     score_type: ScoreType
@@ -62,7 +62,7 @@ class PredictionHeader:
 def header_of(
     bundle: Bundle, source: str, thresholds: dict[str, float], manner: tuple[str, ...] = ()
 ) -> PredictionHeader:
-    """Of the table of a bundle; ``source`` and ``thresholds`` as in the header, ``manner`` the end of its pooling."""
+    """Header of a bundle's table; ``source`` and ``thresholds`` as in the header, ``manner`` the end of its pooling."""
     return PredictionHeader(
         model=bundle.name,
         model_version=bundle.model_version,
@@ -98,7 +98,7 @@ class Tracked:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Of a node's message, see msg/PersonEmotionArray."""
+    """Times of a node's message, see msg/PersonEmotionArray."""
 
     received: int
     """Nanoseconds on the ROS clock, when the image reached the node."""
@@ -117,7 +117,7 @@ class ImagePrediction:
     """The P persons that were found in one image, with E emotion scores each."""
 
     image_id: str
-    """As in ``Sample.image_id``."""
+    """Id as in ``Sample.image_id``."""
     size: tuple[int, int]
     """Height, width of the source image."""
     boxes: Array
@@ -154,7 +154,7 @@ def write(path: Path, predictions: Predictions) -> None:
 
 
 def write_images(path: Path, header: PredictionHeader, images: Iterable[ImagePrediction]) -> None:
-    """As ``write``, one image at a time, so that a long run never holds its whole table."""
+    """Write a table as ``write`` does, one image at a time, so that a long run never holds its whole table."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:

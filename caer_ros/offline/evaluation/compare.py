@@ -196,7 +196,7 @@ def _common(results: Sequence[Result]) -> list[str]:
 
 
 def _annotated(dataset: Dataset) -> dict[str, str]:
-    """For each image id a hash of what is annotated."""
+    """Hash of what is annotated, for each image id."""
     return {sample.image_id: json_sha256(plain(_annotation(sample))) for sample in dataset.samples}
 
 

@@ -26,7 +26,7 @@ class Identity:
     """The origin of one result. Of a recorded answer, ``bundle_sha256`` and what runs it are not known: ""."""
 
     command: str
-    """As typed, quoted for a shell."""
+    """Command as typed, quoted for a shell."""
     bags: dict[str, str]
     """sha256 of the content of each bag's files, by the bag's name."""
     truth: str
@@ -34,18 +34,18 @@ class Identity:
     bundle: str
     """Name of the model."""
     bundle_sha256: str
-    """As recorded: only the first 16 digits, from the messages."""
+    """Hash of the bundle; as recorded only its first 16 digits, from the messages."""
     provider: str
     """What ran the model, such as "CPUExecutionProvider"; "" as recorded."""
     device: str
-    """As asked for."""
+    """Device as asked for."""
     threads: int
     settings: dict[str, Any]
     """What else determines the result, such as topics, manner and deadline."""
     versions: dict[str, str]
     """caer_ros, onnxruntime, numpy, python."""
     cpu: str
-    """Of the machine that ran this command."""
+    """Processor of the machine that ran this command."""
     run_hash: str
     """sha256 over all that determines the result, the software too: not over paths, date, command, machine."""
 
@@ -90,7 +90,7 @@ def identify(
 
 
 def bag_sha256(bag: Path) -> str:
-    """Over the bag's recordings (.mcap, .db3, compressed or not), as the files' content in the order of their names.
+    """Hash of the bag's recordings (.mcap, .db3, compressed or not): of the files' content in the order of their names.
 
     ``bag`` is a folder or one such file. metadata.yaml is left out: reindexing rewrites it, and the messages stay.
     """
@@ -107,7 +107,7 @@ def recordings(bag: Path) -> list[Path]:
 
 
 def files_sha256(files: Iterable[Path]) -> str:
-    """Over the lengths and the contents of files, in their order; a file at a time is never held whole."""
+    """Hash of the lengths and the contents of files, in their order; no file is ever held whole."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.stat().st_size}\n".encode())
@@ -118,7 +118,7 @@ def files_sha256(files: Iterable[Path]) -> str:
 
 
 def json_sha256(content: Any) -> str:
-    """Of what is ready for json, whatever the order of its fields."""
+    """Hash of content that is ready for json, whatever the order of its fields."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

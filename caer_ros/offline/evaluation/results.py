@@ -37,7 +37,7 @@ class Result:
     predictions: Predictions
     """One entry for each sample."""
     metrics: dict[str, Any]
-    """As ``metrics.json`` has them."""
+    """Metrics as in ``metrics.json``."""
 
 
 def write(folder: Path, dataset: Dataset, predictions: Predictions) -> None:

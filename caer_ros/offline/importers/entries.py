@@ -33,13 +33,13 @@ class Entries:
 
     path: Path
     tensors: dict[str, Tensor]
-    """By name, on the CPU: dense, and finite as float32."""
+    """Tensors by name, on the CPU: dense, and finite as float32."""
     sha256: str
-    """Of the file."""
+    """Hash of the file."""
     remarks: tuple[str, ...] = ()
     """What was taken off on the way, for a person to read."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the command line that a training dictionary keeps beside its network ("args"): text, numbers, None."""
+    """Command line that a training dictionary keeps beside its network ("args"): text, numbers, None."""
     epoch: int | None = None
     """The number that a training dictionary gives its last epoch, where it does; the first epoch is 0."""
 

@@ -67,9 +67,9 @@ class Imported:
     """The authors' file."""
     card: CheckpointCard
     content: dict[str, Any]
-    """Of our checkpoint."""
+    """Content of our checkpoint."""
     settings: ExportSettings
-    """For the bundle."""
+    """Settings for the bundle."""
     left_over: tuple[str, ...]
     """Entries of the file that the network has no place for."""
     remarks: tuple[str, ...]
@@ -154,7 +154,7 @@ def write(
 
 
 def check_free(output: Path, checkpoint: Path | None, overwrite: bool) -> None:
-    """Before minutes of work: may the results be written? Raises ImporterError."""
+    """Check, before minutes of work, that the results may be written. Raises ImporterError."""
     if checkpoint is not None and checkpoint.suffix != SUFFIX:
         raise ImporterError(f"--checkpoint {checkpoint}: expected a name that ends in {SUFFIX}")
     for path in filter(None, (output, checkpoint)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affect:
-    """Over the persons that a detection is matched to at IoU 0.5; each [3] is valence, arousal, dominance."""
+    """Affect of the persons that a detection is matched to at IoU 0.5; each [3] is valence, arousal, dominance."""
 
     ccc: Floats
     """[3] concordance correlation coefficient, -1..1; NaN with fewer than two persons or no variance."""

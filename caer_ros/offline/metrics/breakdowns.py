@@ -30,7 +30,7 @@ class Group:
     name: str
     persons: int
     mean_average_precision: float
-    """Over the classes that have a positive in this group."""
+    """Mean over the classes that have a positive in this group."""
     chance: float
     classes: int
 
@@ -62,7 +62,7 @@ def breakdowns(joined: Joined) -> dict[str, list[Group]]:
 
 
 def group_names(samples: Sequence[Sample]) -> dict[str, NDArray[np.str_]]:
-    """For each of ``BREAKDOWNS`` the name of every person's group [N], in an order that sorts; "" where not known."""
+    """Name of every person's group [N] for each of ``BREAKDOWNS``, in an order that sorts; "" where not known."""
     counts = np.array([len(sample) for sample in samples], np.intp)
     boxes = np.concatenate([sample.boxes for sample in samples])
     height, width = np.repeat(np.array([sample.size for sample in samples], np.float32), counts, axis=0).T

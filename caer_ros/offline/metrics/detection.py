@@ -29,7 +29,7 @@ class PersonDetection:
     ap50: float
     ap75: float
     average_recall: float
-    """Over the same IoU thresholds."""
+    """Mean over the same IoU thresholds."""
     persons: int
     images: int
     exhaustive_images: int

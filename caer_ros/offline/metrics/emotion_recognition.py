@@ -20,7 +20,7 @@ class EmotionRecognition:
     """ER of N persons, E labels."""
 
     mean_average_precision: float
-    """Over the classes that have a positive."""
+    """Mean over the classes that have a positive."""
     chance: float
     """Mean prevalence of those classes: what scores that say nothing get."""
     classes: int

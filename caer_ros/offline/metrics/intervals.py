@@ -45,7 +45,7 @@ class Interval:
 
     @property
     def conclusive(self) -> bool:
-        """Of a difference: does the interval exclude 0?"""
+        """True for a difference whose interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 

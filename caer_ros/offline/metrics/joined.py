@@ -32,7 +32,7 @@ class Joined:
 
     samples: tuple[Sample, ...]
     images: tuple[ImagePrediction, ...]
-    """Of each sample, in the order of the samples."""
+    """Prediction of each sample, in the order of the samples."""
     header: PredictionHeader
     annotations: Annotations
     """What made a target a positive."""

@@ -34,7 +34,7 @@ class OnTheField:
     """OER over N persons, E labels, T IoU thresholds."""
 
     mean_average_precision: float
-    """Over classes that have a positive, then over IoU thresholds."""
+    """Mean over classes that have a positive, then over IoU thresholds."""
     chance: float
     """What no detection at all gets: the mean prevalence of those classes."""
     classes: int

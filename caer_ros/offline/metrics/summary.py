@@ -63,9 +63,9 @@ class Evaluation:
     breakdowns: dict[str, list[Group]]
     label_shuffle: Control | None
     agreement: Agreement | None
-    """Of the annotators: the human ceiling."""
+    """Agreement of the annotators: the human ceiling."""
     intervals: dict[str, Interval]
-    """Of "er", "oer" and "pd", where asked for."""
+    """Intervals of "er", "oer" and "pd", where asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Lists, numbers, strings and None, ready for json; NaN becomes None."""

@@ -31,7 +31,7 @@ ROWS = {
 TABLES = {1: ("emotic",), 2: ("emotic",), 3: ("emotic",)}
 """The tables that can be made, and of which data sets."""
 THRESHOLDS = tuple(f"{hundredths / 100:.2f}" for hundredths in range(50, 100, 5))
-"""Of the IoU, as in Table 3."""
+"""Thresholds of the IoU, as in Table 3."""
 AUTHORS_IOU = "by the authors' IoU"
 
 CHOICE = (

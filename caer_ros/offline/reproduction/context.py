@@ -54,7 +54,7 @@ class Point:
 
     @property
     def gain(self) -> Estimate:
-        """Of the student over the crop model, paired by seed."""
+        """Gain of the student over the crop model, paired by seed."""
         return paired(self.student, self.crops)
 
 

@@ -29,7 +29,7 @@ SUBJECTS = {"emotic": 4, "caer_s": 9}
 LOCATIONS = {"first_to_sixth": 1, "second_to_sixth": 2, "fourth_to_sixth": 4, "sixth": 6}
 """The first of the layers that fuse (Table 8)."""
 BACKBONES = {"r18": "resnet18", "r50": "resnet50", "r101": "resnet101"}
-"""Those of Table 9 that there are."""
+"""Backbones of Table 9 that there are here."""
 WEIGHTINGS = ("semantic", "equal", "spatial", "attentive")
 HEADS = {"emotic": BoxKind.HEAD, "caer_s": BoxKind.FACE}
 """What the published numbers' boxes surround."""
@@ -64,7 +64,7 @@ class Definition:
     title: str
     data: tuple[str, ...]
     rows: dict[str, tuple[str, Change]]
-    """By name: in words, and how the network differs from the data set's own."""
+    """Rows by name: in words, and how the network differs from the data set's own."""
     reference: dict[str, str]
     """The row that all others are compared with, by data set."""
     notes: tuple[str, ...] = ()
@@ -251,7 +251,7 @@ def measure(checkpoint: Path, test: Dataset, device: str) -> Scores:
 
 
 def _name(network: DsctConfig, base: DsctConfig) -> str:
-    """Of the folder of a training: what it changes, such as "subjects-3"; so equal trainings share one."""
+    """Folder of a training, named by what it changes, such as "subjects-3"; so equal trainings share one."""
     before, after = asdict(base), asdict(network)
     changes = [f"{field}-{value}" for field, value in after.items() if value != before[field]]
     return "_".join(changes) or "published"

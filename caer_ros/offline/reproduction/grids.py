@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.reproduction.laboratory import Scores
 
     Runs = Mapping[str, Sequence[Scores]]
-    """For each row its scores, seed by seed in one order."""
+    """Scores of each row, seed by seed in one order."""
 
 CHANCE = "chance"
 """The measure of what scores that say nothing would get."""
@@ -28,7 +28,7 @@ class Column:
     measure: str
     title: str
     brief: bool = False
-    """Without a difference to the reference."""
+    """True: without a difference to the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Grid:
     published: Mapping[str, Scores]
     """The paper's numbers in percent, by row and measure; not all have one."""
     notes: tuple[str, ...] = ()
-    """By what protocol ours and the published numbers came about."""
+    """Protocols by which ours and the published numbers came about."""
     chance: bool = True
     """Is what is measured at ``CHANCE`` where nothing was learnt?"""
 

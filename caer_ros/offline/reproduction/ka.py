@@ -78,7 +78,7 @@ TABLES = {
 SHARED_IMAGES = "OD: trained on COCO, whose images EMOTIC's mscoco images are; it may have seen some of the test split."
 
 Runs = dict[Training, "list[Scores]"]
-"""For each student its scores, seed by seed in one order."""
+"""Scores of each student, seed by seed in one order."""
 
 
 def published(table: Table, data: str) -> dict[Training, Scores]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from caer_ros.recordings.annotations.sample import Dataset
 
 SEEDS = {"heco": 1, "emotic": 2, "affectnet": 3, "emoset": 4, "coco": 5, "caer_s": 6}
-"""Of the synthetic images, so that no picture is in two data sets."""
+"""Seeds of the synthetic images, so that no picture is in two data sets."""
 STAND_INS = {"caer_s": "own"}
 """Data sets whose format is not drawn, and the one that is in their place: likewise one label a person."""
 

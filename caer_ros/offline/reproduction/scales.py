@@ -34,7 +34,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentScale(Scale):
-    """Of the KA paper's students and teachers."""
+    """Scale of the KA paper's students and teachers."""
 
     learning_rate: float
     backbone: str
@@ -51,14 +51,14 @@ class StudentScale(Scale):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenetScale(Scale):
-    """Of BENet; which heads there are, a table's row says."""
+    """Scale of BENet; the row of a table says which heads there are."""
 
     network: BenetConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DsctScale(Scale):
-    """Of DSCT. All sizes of its images are those of 800 pixels in proportion."""
+    """Scale of DSCT. All sizes of its images are the sizes for 800 pixels in proportion."""
 
     network: DsctConfig
     """How many subjects there are, and what differs between the data sets, their configurations say."""
@@ -137,7 +137,7 @@ SCALES = {
         teacher_images=20000,
     ),
 }
-"""Of ``caer reproduce ka`` and ``context``."""
+"""Scales of ``caer reproduce ka`` and ``context``."""
 
 BENET = {
     "smoke": BenetScale(
@@ -179,7 +179,7 @@ BENET = {
         images=10000,
     ),
 }
-"""Of ``caer reproduce benet``."""
+"""Scales of ``caer reproduce benet``."""
 
 TINY_DSCT = DsctConfig(
     "resnet18", contexts=12, spatial=4, semantic=2, width=64, layers=2, heads=2, points=2, feedforward=32
@@ -229,4 +229,4 @@ DSCT = {
         images=10000,
     ),
 }
-"""Of ``caer reproduce dsct``."""
+"""Scales of ``caer reproduce dsct``."""

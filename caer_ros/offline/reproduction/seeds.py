@@ -28,7 +28,7 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """Of a difference: "+" or "-" where the interval excludes 0, else "no conclusion"."""
+        """Verdict on a difference: "+" or "-" where the interval excludes 0, else "no conclusion"."""
         if self.low > 0:
             return "+"
         return "-" if self.high < 0 else "no conclusion"

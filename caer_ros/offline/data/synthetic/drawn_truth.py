@@ -97,7 +97,7 @@ def read(folder: Path) -> TrueSet:
 
 
 def best_scores(true: TrueSet, images: Sequence[str], sees: Sequence[str] = cues.CUES) -> list[cues.Floats]:
-    """For each image, given by its path below the folder, [N,8]: what perfect perception of ``sees`` would answer."""
+    """Scores [N,8] of perfect perception of ``sees``, for each image, given by its path below the folder."""
     by_path = {image.image: image.persons for image in true.images}
     # All at once: what breaks ties between equal persons must not begin anew with each image.
     scores = cues.best_scores(true.dials, [person for image in images for person in by_path[image]], sees)

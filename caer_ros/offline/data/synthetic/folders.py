@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PORTRAIT = 128
 """Side in pixels of AffectNet's pictures."""
 ANNOTATORS = 3
-"""Of each person of EMOTIC's val and test; train has one."""
+"""Annotators of each person of EMOTIC's val and test; train has one."""
 
 
 def write(
@@ -366,7 +366,7 @@ def _coco_box(box: plans.Box) -> dict[str, Any]:
 
 
 def _numbered(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With ids from 1 on: 0 means "none" to COCO's evaluator."""
+    """Annotations with ids from 1 on: 0 means "none" to COCO's evaluator."""
     return [{"id": number, **annotation} for number, annotation in enumerate(annotations, 1)]
 
 

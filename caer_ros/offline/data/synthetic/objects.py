@@ -49,7 +49,7 @@ class _Tile:
         cv2.polylines(self.rgba, [self._pixels(points)], False, (*colour, 255), self._width(width))
 
     def finished(self) -> Image:
-        """With an outline, so that it stands out from any background; cut to what is drawn."""
+        """Picture with an outline, so that it stands out from any background; cut to what is drawn."""
         side = self._width(0.05)
         drawn = cv2.copyMakeBorder(self.rgba, side, side, side, side, cv2.BORDER_CONSTANT)
         alpha = cv2.dilate(drawn[..., 3], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
@@ -327,7 +327,7 @@ SCENE_OBJECTS: tuple[tuple[Callable[[_Tile], None], ...], ...] = (
     (_rain, _tombstone, _wilted_flower),
     (_gift, _fireworks, _ufo),
 )
-"""For each scene, in the order of ``cues.EMOTIONS``, the drawings that show it."""
+"""Drawings that show each scene, in the order of ``cues.EMOTIONS``."""
 
 
 # --- Furniture -----------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Job:
     seed: int
     split: str
     index: int
-    """Within the split."""
+    """Index within the split."""
     path: Path
     somebody: bool = False
     """Must there be a person in it?"""

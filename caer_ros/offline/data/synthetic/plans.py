@@ -53,7 +53,7 @@ class Person:
     """A name of ``Atlas.views``."""
     mirrored: bool
     box: Box
-    """Of the whole figure."""
+    """Box of the whole figure."""
     brightness: float
     vad: tuple[float, float, float]
     """-1..1"""
@@ -103,9 +103,9 @@ class Scene:
     """Seed of the camera's noise."""
     light: Light
     things: tuple[Thing, ...]
-    """From back to front, all of them behind the people."""
+    """Things from back to front, all of them behind the people."""
     persons: tuple[Person, ...]
-    """From far to near."""
+    """Persons from far to near."""
 
 
 def plan(
@@ -228,7 +228,7 @@ def _empty(settings: Settings, kind: int, random: np.random.Generator) -> Scene:
 
 
 def _wider(box: Box, margin: float) -> Box:
-    """To the edges of the JPEG blocks that it touches with its margin, and a pixel for rounding."""
+    """Widen a box to the edges of the JPEG blocks that it touches with its margin, and a pixel for rounding."""
     low = [math.floor((edge - margin) / _BLOCK) * _BLOCK - 1.0 for edge in box[:2]]
     high = [math.ceil((edge + margin) / _BLOCK) * _BLOCK + 1.0 for edge in box[2:]]
     return low[0], low[1], high[0], high[1]

@@ -83,24 +83,24 @@ class Account:
 
     deadline: float
     fates: tuple[Fate, ...]
-    """Of each sample."""
+    """Fate of each sample."""
     image_missing: tuple[bool, ...]
-    """Of each sample: there is an answer, but the recorder lost the image. The answer counts all the same."""
+    """True for each sample with an answer whose image the recorder lost. The answer counts all the same."""
     annotated: Fates
-    """Of the samples."""
+    """Fates of the samples."""
     frames: Fates
-    """Of all frames that are known of: whose image or whose answer is in the bag."""
+    """Fates of all known frames: those whose image or whose answer is in the bag."""
     drops: int
-    """That the node told of in all its messages."""
+    """Drops that the node told of in all its messages."""
     images_missing: int
     """Frames whose answer is in the bag and whose image is not."""
     images_lost: int
     """Frames that the node told to have dropped, and of which there is no image in the bag. Those that its first
     message tells of are not among them: they may be of before the recording."""
     before_first: int
-    """Of ``frames.lost``, those before the first answered frame: the node may not have been ready."""
+    """Frames of ``frames.lost`` before the first answered frame: the node may not have been ready."""
     after_last: int
-    """Of ``frames.lost``, those after the last answered frame: the node may have been stopped."""
+    """Frames of ``frames.lost`` after the last answered frame: the node may have been stopped."""
     notes: tuple[str, ...]
     """What is odd about the recording, one sentence each."""
 
@@ -121,7 +121,7 @@ class Point:
 
     @classmethod
     def of(cls, deadline: float, emotions: OnTheField, persons: PersonDetection) -> Point:
-        """Of what is measured already."""
+        """Make a point of what is measured already."""
         return cls(deadline, emotions.mean_average_precision, emotions.chance, persons.ap, float(emotions.found[0]))
 
 
@@ -312,14 +312,14 @@ def _timing(image: ImagePrediction) -> Timing:
 
 
 def _nanoseconds(deadline: float) -> int:
-    """Of a deadline in seconds, at most 146 years, so that sums with stamps do not overflow."""
+    """Convert a deadline in seconds to nanoseconds, at most 146 years, so that sums with stamps do not overflow."""
     if not deadline >= 0:
         raise MetricsError(f"a deadline of {deadline:g} s: 0 or more is expected")
     return round(min(deadline * 1e9, 2.0**62))
 
 
 def _stamps(samples: Sequence[Sample], messages: _Messages) -> NDArray[np.int64]:
-    """Those of the samples. Raises MetricsError unless each has its own, and the size that the node saw."""
+    """Stamps of the samples. Raises MetricsError unless each has its own, and the size that the node saw."""
     seen: dict[int, str] = {}
     for sample in samples:
         if not sample.stamp:

@@ -54,7 +54,7 @@ class Settings:
     """What both manners have in common."""
 
     command: tuple[str, ...]
-    """As typed; the result tells it."""
+    """Command as typed; the result tells it."""
     replicates: int = 0
     """Draws of the bootstrap; 0: no intervals."""
     any_box_kind: bool = False
@@ -289,7 +289,7 @@ def _unused(spoken: Sequence[Published], bags: Sequence[Annotated], accounts: Se
 
 
 def _image_stamps(bag: Annotated, recorded: Path) -> Sequence[int]:
-    """Of the images in the recording of the node's answers, where it has this topic; else of those that were played."""
+    """Stamps of the images in the recording of the node's answers, where it has this topic; else of those played."""
     if recorded != bag.bag:
         try:
             return frames.stamps(recorded, bag.topic)[1]
@@ -310,7 +310,7 @@ def _identity(
     others: Mapping[str, Any],
     ran: tuple[str, str, int] = ("", "", 0),
 ) -> Identity:
-    """Of this run; ``model``: name and sha256; ``ran``: execution provider, device as asked for, threads."""
+    """Identity of this run; ``model``: name and sha256; ``ran``: execution provider, device as asked for, threads."""
     (name, digest), (provider, device, threads) = model, ran
     shared = {
         "image_topics": sorted({bag.topic for bag in bags}),

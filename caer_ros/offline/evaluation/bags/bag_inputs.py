@@ -32,9 +32,9 @@ class Annotated:
     name: str
     """Unique among the bags that are evaluated together."""
     topic: str
-    """Of the annotated images."""
+    """Topic of the annotated images."""
     images: int
-    """On that topic."""
+    """Images on that topic."""
     dataset: Dataset
     left_out: tuple[str, ...]
     """Annotations that belong to no image or cannot be used, one line each."""
@@ -74,7 +74,7 @@ def read(bags: Sequence[Path], truths: Sequence[str], topic: str | None) -> tupl
 
 
 def truth_sha256(dataset: Dataset) -> str:
-    """Of that file's content: what ``sha256sum annotations.json`` says."""
+    """Hash of the content of the annotation file: what ``sha256sum annotations.json`` says."""
     return hashlib.sha256(own.dumps(dataset).encode()).hexdigest()
 
 

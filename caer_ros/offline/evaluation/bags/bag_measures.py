@@ -105,7 +105,7 @@ def strict(
 
 
 def known_age(answers: Predictions, dataset: Dataset, deadline: float) -> Distribution:
-    """Of what a listener knew of each sample, see ``as_recorded.ages``."""
+    """Age of what a listener knew of each sample, see ``as_recorded.ages``."""
     return distribution(as_recorded.ages(answers, dataset.samples, deadline))
 
 

@@ -55,7 +55,7 @@ def run_bags(jobs: Sequence[BagJob], processes: int = 1, advance: Advance = _ign
 
 
 def _follow(futures: Sequence[Future[BagRun]], jobs: Sequence[BagJob], news: Queue[Any], advance: Advance) -> None:
-    """Until all are done, or one has failed: then its error is raised."""
+    """Wait until all jobs are done, or one has failed: then its error is raised."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, _LOOK, FIRST_COMPLETED)
@@ -83,7 +83,7 @@ class _Stopped(Exception):
 
 
 _shared: list[Any] = []
-"""In a process of ``run_bags``: the queue of its news and the event that stops it."""
+"""Queue of the news and event that stops the job, in a process of ``run_bags``."""
 
 
 def _share(*shared: Any) -> None:

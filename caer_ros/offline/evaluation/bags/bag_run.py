@@ -62,7 +62,7 @@ class BagRun:
     """What a bundle says about the annotated frames of a bag."""
 
     predictions: Predictions
-    """In the order of stamps. Thresholds are those of the pipeline, which publishes nothing below "kept"."""
+    """Predictions in the order of stamps, with the thresholds of the pipeline, which publishes nothing below "kept"."""
     left_out: list[str]
     """Annotated frames without a prediction, one line each: without a stamp, not in the bag, not decodable, or of
     another size than was annotated. ``judged`` leaves them out of the dataset."""
@@ -200,11 +200,11 @@ class _Source:
         self._ask = ask
         self.store = Store(None, {})
         self.sample: Sample
-        """Whose image comes next."""
+        """Sample whose image comes next."""
         self.decoding = 0.0
         """Seconds that it took."""
         self.pooled: Array | None = None
-        """Of the last image: scores [N,E] in the annotated boxes, not calibrated."""
+        """Scores [N,E] in the annotated boxes of the last image, not calibrated."""
 
     def __call__(
         self, images: Sequence[Pixels], min_confidence: float | None = None, emotion_confidence: float | None = None

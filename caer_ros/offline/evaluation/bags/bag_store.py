@@ -99,7 +99,7 @@ class Store:
 
     @property
     def stamps(self) -> set[int]:
-        """Of these images."""
+        """Stamps of the images that are in the store."""
         return set(self._lines)
 
     def add(self, stamp: int, prediction: Prediction, pooled: Array | None) -> None:

@@ -28,17 +28,17 @@ class BagFacts:
 
     path: Path
     name: str
-    """Of the bag, unique among those evaluated together; with several bags the image ids begin with it."""
+    """Name of the bag, unique among those evaluated together; with several bags the image ids begin with it."""
     image_topic: str
     emotion_topic: str
-    """Of what the node published; "" offline."""
+    """Topic on which the node published; "" offline."""
     sha256: str
     images: int
-    """Of the topic in the bag."""
+    """Images of the topic in the bag."""
     annotated: int
     """Frames with an annotation that were evaluated."""
     seconds: float
-    """From the first annotated stamp to the last."""
+    """Time from the first annotated stamp to the last."""
     first_stamp: int
     """Header stamp in nanoseconds of the first annotated frame."""
     recorded: Path | None = None
@@ -57,7 +57,7 @@ class BagEvaluation:
     """The headline: of the offline run, or of the newest answers at ``deadline`` (streaming)."""
     false_persons: FalsePersons | None
     reliability_of_found: Reliability | None
-    """Of the scores of the persons who were found at IoU 0.5; for models that give no scores in annotated boxes."""
+    """Reliability of the scores of persons who were found at IoU 0.5; for models without scores in annotated boxes."""
     tracking: Tracking | None
     stability: Stability | None
     left_out: tuple[str, ...]
@@ -66,7 +66,7 @@ class BagEvaluation:
     """What a reader of the numbers must know, one sentence each; those of ``evaluation``, ``account`` and ``timing``
     among them."""
     strict: Evaluation | None = None
-    """Of the answers to the very frames, by the deadline; a missing one is one that found nobody."""
+    """Evaluation of the answers to exactly the annotated frames, by the deadline; a missing answer found nobody."""
     deadline: float | None = None
     """Seconds after a frame's stamp at which its answer is taken."""
     curve: tuple[Point, ...] = ()

@@ -128,7 +128,7 @@ def _stamp(message: Recorded) -> int:
 
 
 def _box_kind(recorded: Sequence[Recorded]) -> BoxKind:
-    """That of most persons."""
+    """Kind of the boxes of most persons."""
     kinds = Counter(
         int(value(person, "box_kind", BoxKind.BODY)) for message in recorded for person in message.content.persons
     )

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FalsePersons:
-    """At the model's person threshold and IoU 0.5, over images whose persons are all annotated."""
+    """False persons at the model's person threshold and IoU 0.5, over images whose persons are all annotated."""
 
     detections: int
-    """That match no person and lie in no ignored region."""
+    """Detections that match no person and lie in no ignored region."""
     persons: int
     """Tracks of which no detection ever matches a person or lies in an ignored region; untracked false detections
     count as one each."""
@@ -28,8 +28,8 @@ class FalsePersons:
     per_minute: float
     """False persons; NaN unless all images have stamps and some sequence has two."""
     minutes: float
-    """That were looked at: in each sequence the time from each image to the next, which counts as 2 s at most, or as
-    twice the median where images are annotated more rarely; and one median for the last image. NaN as above."""
+    """Minutes that were looked at: in each sequence the time from each image to the next, which counts as 2 s at most,
+    or as twice the median where images are annotated more rarely; and one median for the last image. NaN as above."""
     images: int
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Of a person's true emotion."""
+    """Change of a person's true emotion."""
 
     stamp: int
     """Nanoseconds, of the first image with the new truth."""
@@ -46,9 +46,9 @@ class TrackStability:
     """The folder of the image ids: a topic of a recording."""
     track_id: str
     images: int
-    """Those in which the person is annotated with a label."""
+    """Images in which the person is annotated with a label."""
     seconds: float
-    """For which the person is annotated: from each image to the next, at most ``Stability``'s ``longest_step``."""
+    """Time for which the person is annotated: from each image to the next, at most ``Stability``'s ``longest_step``."""
     right: float
     """s, of which so many with a right published label, each image's until the next."""
     wrong: float
@@ -67,10 +67,10 @@ class TrackStability:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stability:
-    """Over all annotated persons, each second of each person alike."""
+    """Stability over all annotated persons, each second of each person alike."""
 
     flicker_per_minute: float
-    """Of a person; NaN where nobody is annotated twice.
+    """Flickers per minute of a person; NaN where nobody is annotated twice.
 
     A flicker is a change from one published label to another, images without one between them being skipped, while the
     truth does not change from the one image to the other. The change that brings the first right label after a change
@@ -78,13 +78,13 @@ class Stability:
     """
     flickers: int
     minutes: float
-    """For which persons are annotated."""
+    """Minutes for which persons are annotated."""
     right: float
     """Part of that time with a right published label."""
     wrong: float
     without: float
     changes: int
-    """Of the truth."""
+    """Changes of the truth."""
     delays: Floats
     """s, of those that were answered, in the order of the tracks."""
     delay_median: float
@@ -155,7 +155,7 @@ def _published_labels(joined: Joined) -> Indices:
 
 
 def _people(joined: Joined) -> Iterator[tuple[str, str, Indices, NDArray[np.int64], float]]:
-    """Of each annotated track in a sequence with stamps: sequence, id, persons and stamps [n], longest step."""
+    """Sequence, id, persons and stamps [n], and longest step of each annotated track in a sequence with stamps."""
     first = np.cumsum([0, *map(len, joined.samples)])
     for sequence, images in sequences(joined.samples).items():
         order = stamps(joined.samples, images)

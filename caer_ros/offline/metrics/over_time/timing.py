@@ -25,7 +25,7 @@ _TWO_CLOCKS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distribution:
-    """Of times in seconds, one a message; the numbers are NaN without any."""
+    """Distribution of times in seconds, one a message; the numbers are NaN without any."""
 
     values: Floats
     """[n] in the order of the messages."""
@@ -39,23 +39,23 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimingSummary:
-    """Of M messages."""
+    """Timing of M messages."""
 
     messages: int
     latency: Distribution
-    """From the image's stamp to publishing, on the ROS clock."""
+    """Time from the image's stamp to publishing, on the ROS clock."""
     age: Distribution
-    """From the image's stamp until the image reached the node, on the ROS clock."""
+    """Time from the image's stamp until the image reached the node, on the ROS clock."""
     processing: Distribution
-    """From arrival to publishing, on the steady clock."""
+    """Time from arrival to publishing, on the steady clock."""
     inference: Distribution
-    """Inside the networks, on the steady clock."""
+    """Time inside the networks, on the steady clock."""
     drops_before: NDArray[np.int64]
     """[M] images that the node's mailbox dropped before each message, since the one before it."""
     drops: int
     """Images that the node's mailbox dropped between the messages; what DDS lost is not known."""
     most_drops: int
-    """Before one message."""
+    """Largest number of drops before one message."""
     notes: tuple[str, ...]
     """What makes these numbers doubtful."""
 
@@ -95,7 +95,7 @@ def _positive(seconds: list[float]) -> Floats:
 
 
 def distribution(values: Floats) -> Distribution:
-    """Of seconds; NaN where a message does not tell."""
+    """Distribution of seconds; NaN where a message does not tell."""
     known = values[np.isfinite(values)]
     median, p95, p99, most = np.percentile(known, [50, 95, 99, 100]).tolist() if len(known) else [float("nan")] * 4
     return Distribution(known, len(values) - len(known), median, p95, p99, most)

@@ -71,7 +71,7 @@ class Tracking:
     persons: int
     """Boxes of the annotated tracks."""
     detections: int
-    """Those that count."""
+    """Detections that count."""
     left_out: int
     """Detections in ignored regions, or of persons whose track is not annotated."""
     sequences: int
@@ -195,7 +195,7 @@ def _read(joined: Joined, chosen: Sequence[Indices]) -> Iterator[_Sequence]:
 
 
 def _counted(joined: Joined) -> list[Indices]:
-    """For each image the rows of the detections that count."""
+    """Rows of the detections that count, for each image."""
     matches = match(joined, thresholds=[IDENTITY_IOU])
     without = np.array([not track for sample in joined.samples for track in sample.track_ids], bool)
     person, ignored = matches.person[0], matches.ignored[0].copy()
