@@ -117,11 +117,8 @@ def _plain_of_file(path: Path) -> dict[str, Any]:
 
 def _option(name: str, overrides: Sequence[str]) -> str | None:
     """The last value of an option, given as ``--task=X`` or ``--task X``."""
-    values = [
-        following if option == name else option.removeprefix(f"{name}=")
-        for option, following in zip(overrides, [*overrides[1:], ""], strict=True)
-        if option == name or option.startswith(f"{name}=")
-    ]
+    words = " ".join(overrides).replace(f"{name} ", f"{name}=").split()
+    values = [word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")]
     return values[-1] if values else None
 
 

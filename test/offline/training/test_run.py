@@ -17,6 +17,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
+from caer_ros.offline.systems.ka import system
 from caer_ros.offline.training import checkpoint, configuration, run
 from caer_ros.offline.training.config import AugmentationConfig, ConfigError, OptimiserConfig
 from caer_ros.offline.training.measures import Means
@@ -153,14 +154,14 @@ def test_a_run_goes_on_from_anywhere_as_if_nothing_had_been(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, a schedule, weight decay and clipping, and checkpoints within its epochs of three steps."""
-    build = run.build
+    build = system.task
 
     def with_dropout(*args: object, **options: object) -> Task:
         task = build(*args, **options)
         task.network.emotion_head = nn.Sequential(nn.Dropout(0.5), task.network.emotion_head)
         return task
 
-    monkeypatch.setattr(run, "build", with_dropout)
+    monkeypatch.setattr(system, "task", with_dropout)
     config = changed(
         config,
         trainer={"checkpoint_steps": 2},

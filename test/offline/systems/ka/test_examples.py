@@ -15,6 +15,7 @@ from caer_ros.offline.systems.ka.examples import KaExamples, collate
 from caer_ros.offline.training.config import ConfigError
 from caer_ros.offline.training.loader import TrainOrder, ValidationOrder, loader
 from caer_ros.perception.imaging.resizing import Resize, place, plan
+from caer_ros.recordings.annotations import image_files
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_the_network_sees_what_the_robots_would(config: KaConfig, dataset: Datas
     examples = KaExamples(dataset, replace(config.data, resize=mode, size=(64, 128)), seed=None)
     sample, example = dataset.samples[3], examples[0, 3]
     fit = plan(Resize(mode, (64, 128)), *sample.size)
-    pixels = datasets.images.read(sample.path)
+    pixels = image_files.read(sample.path)
     np.testing.assert_array_equal(example.image.permute(1, 2, 0).numpy(), place(pixels, fit))
     np.testing.assert_allclose(fit.to_source(example.boxes), sample.boxes, atol=1e-4)
     np.testing.assert_array_equal(example.emotions, sample.emotions)
