@@ -15,6 +15,7 @@ from caer_ros.msg import PerceptionStatus, PersonEmotionArray
 from caer_ros.node import messages
 from caer_ros.node.camera import Arrival, CameraInput
 from caer_ros.node.diagnostics import Level, Problems, Rate, Stages
+from caer_ros.node.silence import Silence
 from caer_ros.node.worker import Worker
 from caer_ros.perception.engine import EngineError
 from caer_ros.perception.imaging.decoding import ImageError
@@ -93,7 +94,7 @@ class Session:
         self._size = (0, 0)
         self._last_header = Header()
         self._waiting_since: float | None = None
-        self._last_followed = monotonic()
+        self._silence = Silence(node)
         self._processing_time = 0.0
         self._next_debug = 0.0
         self._drops_told = 0
@@ -177,8 +178,8 @@ class Session:
 
     def _idle(self) -> None:
         """Who was seen last too long ago has left, be the camera gone or its images unusable."""
-        silence = max(self._value("no_image_timeout"), self._value("track_buffer")) + self._processing_time
-        if self._events.present and monotonic() - self._last_followed > silence:
+        limit = max(self._value("no_image_timeout"), self._value("track_buffer")) + self._processing_time
+        if self._events.present and self._silence.longer_than(limit):
             try:
                 self._forget_everybody()
             except Exception as error:
@@ -221,7 +222,7 @@ class Session:
         if frame.order is not Order.UNSTAMPED:
             seconds.update(self._latency(stamp_ns, seconds["total"]))
             labels = pipeline.predictor.bundle.labels
-            self._last_followed = monotonic()
+            self._silence.end()
             self._publish_events(self._events.update(frame.persons, labels, pipeline.alive, stamp_ns))
         if self._publishers.debug.get_subscription_count() and monotonic() >= self._next_debug:
             with _timed(seconds, "debug"):

@@ -16,6 +16,7 @@ from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from robot import BEST_EFFORT, SECOND, Robot, robot, scene
 from ros_process import until
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool
 
@@ -425,6 +426,47 @@ def test_whoever_was_there_leaves_when_images_cannot_be_used(shared: Robot) -> N
     assert "'yuv1234' is not decoded here" in shared.expect_state(PerceptionStatus.FAULT).reason
     shared.show()
     shared.expect_state(PerceptionStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("use_sim_time", [True, False])
+def test_who_is_in_a_paused_bag_stays(tmp_path: Path, toy: Path, use_sim_time: bool) -> None:
+    """The bag's clock stands: no time passes for its people. In the robot's own time they leave."""
+    limits = ("no_image_timeout:=0.5", "track_buffer:=0.5", "event_hold_time:=0.0")
+    with robot(tmp_path, f"model:={toy}", f"use_sim_time:={str(use_sim_time).lower()}", *limits) as around:
+        clock = around.node.create_publisher(Clock, "/clock", 10)
+
+        def tick(seconds: float = 0.0) -> None:
+            around.wait(seconds)
+            message = Clock()
+            message.clock.sec, message.clock.nanosec = divmod(around.stamp_ns, SECOND)
+            clock.publish(message)
+
+        assert until(lambda: clock.get_subscription_count() or not use_sim_time, 20)
+        around.wait_until_matched()
+        for _ in range(3):
+            tick()
+            before = around.show().persons[0].track_id
+        seen = len(around.statuses)
+        assert until(lambda: len(around.statuses) > seen + 4, 20)
+        assert around.statuses[-1].state == PerceptionStatus.NO_CAMERA, "the camera is silent whatever the clock says"
+        left = [event for event in around.events if event.type == PersonEvent.LEFT]
+        assert bool(left) != use_sim_time
+        tick()
+        assert (around.show().persons[0].track_id == before) == use_sim_time
+
+        around.events.clear()
+        if use_sim_time:  # silence in the bag itself, and then a bag that ends
+
+            def left_in_time() -> bool:
+                tick(0.2)
+                return until(lambda: around.events, 0.1)
+
+            assert until(left_in_time, 20), around.said()
+            assert [event.type for event in around.events] == [PersonEvent.LEFT]
+            around.show()
+            around.events.clear()
+            around.node.destroy_publisher(clock)
+        assert until(lambda: [e.type for e in around.events][-1:] == [PersonEvent.LEFT], 20), around.said()
 
 
 def test_a_slow_rate_is_no_fault(shared: Robot) -> None:
