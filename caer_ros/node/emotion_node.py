@@ -1,24 +1,27 @@
 """The lifecycle node: camera images in, ``PersonEmotionArray`` out.
 
 configure loads and warms the model, activate subscribes, deactivate stops, cleanup frees the model. The executor only
-takes messages and answers services; a :class:`Session`'s worker decodes, infers and publishes.
+takes messages and answers services; a thread of its own loads a model, and a :class:`Session`'s worker decodes, infers
+and publishes.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import os
 import secrets
 import signal
 import sys
 import threading
 import traceback
 from math import nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -45,6 +48,7 @@ from caer_ros.srv import LoadModel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lifecycle_msgs.srv import ChangeState
     from rclpy.parameter import Parameter
 
     from caer_ros.perception.pipeline import PipelineSettings
@@ -57,6 +61,10 @@ DEBUG = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 STATUS_PERIOD = 1.0
 """Seconds between two messages on ``~/status`` and ``/diagnostics``."""
+LOADER = "load_model"
+"""Name of the threads that load models."""
+
+T = TypeVar("T")
 
 
 class EmotionNode(LifecycleNode):
@@ -70,11 +78,13 @@ class EmotionNode(LifecycleNode):
         self._fault = ""
         self._enabled = True
         self._labels_versions = itertools.count(1)
+        self._configuring = ""
+        """What configure is doing, in words; "" when it is not running."""
         self._loading = threading.Lock()
 
         logging.getLogger("caer_ros").addHandler(_ToProblems(self.problems))
         self.add_on_set_parameters_callback(
-            lambda changes: parameters.judge(changes, configured=self._model is not None)
+            lambda changes: parameters.judge(changes, configured=bool(self._model or self._configuring))
         )
         parameters.declare(self)
         self._events = EventDetector(self._value("event_hold_time"))
@@ -91,16 +101,71 @@ class EmotionNode(LifecycleNode):
         self.create_service(SetBool, "~/enable", self._on_enable)
         # Loading takes seconds: in a group of its own, it holds up nothing else.
         self.create_service(LoadModel, "~/load_model", self._on_load_model, callback_group=ReentrantCallbackGroup())
+        # So does configuring, and rclpy's own callback for transitions cannot await.
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
+        self._service_change_state.callback_group = ReentrantCallbackGroup()
         # The status says that the process is alive, so it keeps its pace in simulated time too.
         self.create_timer(STATUS_PERIOD, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._tick()
 
     def close(self) -> None:
-        """Stop everything and free it."""
+        """Stop everything and free it, also while a model is being loaded."""
         self._cleanup()
+        self._state_machine.destroy_when_not_in_use()  # it holds the node, and rclpy leaves it to the garbage collector
         self.destroy_node()
 
     # --- Lifecycle. rclpy swallows what a transition raises, so each one says it itself. ---
+
+    async def start(self) -> None:
+        """Configure and activate, as ``autostart`` says. For the executor: the node must be added to it."""
+        if await self._configured(self.trigger_configure) == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    async def _on_change_state(
+        self, request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        wanted = request.transition
+        try:
+            if self._configuring:
+                raise RuntimeError(f"the node is {self._configuring}")
+            if wanted.label == "configure" or (not wanted.label and wanted.id == Transition.TRANSITION_CONFIGURE):
+                return await self._configured(lambda: self._change_state(request, response))
+            return self._change_state(request, response)
+        except Exception as error:
+            asked = wanted.label or f"number {wanted.id}"
+            self.problems.report("transition_refused", Level.WARN, f"transition {asked} refused: {error}", always=True)
+            response.success = False
+            return response
+
+    async def _configured(self, transition: Callable[[], T]) -> T:
+        """What the configure transition returns; the executor goes on meanwhile, and takes no other transition."""
+        self._configuring = f"loading model {self._value('model')}"
+        self._fault = ""
+        try:
+            return await self._in_thread(transition)
+        finally:
+            self._configuring = ""
+
+    async def _in_thread(self, job: Callable[[], T]) -> T:
+        """What ``job`` returns or raises; it runs in a thread of its own while the executor goes on."""
+        executor = self.executor
+        outcome: Future = Future(executor=executor)
+        outcome.add_done_callback(lambda _: executor.wake())
+
+        def run() -> None:
+            try:
+                result = job()
+            except Exception as error:
+                if self.context.ok():
+                    outcome.set_exception(error)
+            else:
+                if self.context.ok():
+                    outcome.set_result(result)
+
+        threading.Thread(target=run, name=LOADER, daemon=True).start()
+        result: T = await outcome
+        return result
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("configure", self._configure)
@@ -147,9 +212,12 @@ class EmotionNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        predictor = self._loaded(self._value("model"))
+        """Load the model. In a thread of its own."""
+        with self._loading:
+            predictor = self._loaded(self._value("model"))
         pipeline = Pipeline(predictor, self._pipeline_settings(), run=secrets.token_hex(4))
         self._model = Model(pipeline, next(self._labels_versions))
+        pipeline.settings = self._pipeline_settings()  # with what was set until there was a model to set it for
         self._announce_labels(self._model)
 
     def _start(self) -> None:
@@ -170,10 +238,10 @@ class EmotionNode(LifecycleNode):
 
     def _loaded(self, model: str) -> Predictor:
         """A warm predictor. Raises BundleError or EngineError."""
-        bundle = bundles.read(bundles.find(model))
         settings = EngineSettings(
             device=self._value("device"), threads=self._value("threads"), spin=self._value("spin")
         )
+        bundle = bundles.read(bundles.find(model))
         predictor = predictors.load(bundle, settings)
         self.get_logger().info(f"model {bundle.name} ({bundle.model_version}) runs on {predictor.provider}")
         if bundle.commercial_use is not True:
@@ -182,13 +250,10 @@ class EmotionNode(LifecycleNode):
         return predictor
 
     async def _on_load_model(self, request: LoadModel.Request, response: LoadModel.Response) -> LoadModel.Response:
-        executor = self.executor
-        outcome: Future = Future(executor=executor)
-        outcome.add_done_callback(lambda _: executor.wake())
-        threading.Thread(
-            target=lambda: outcome.set_result(self._swap_model(request.model)), name="load_model", daemon=True
-        ).start()
-        response.success, response.message = await outcome
+        if self._configuring:
+            response.message = f"the node is {self._configuring}: call again when that is done"
+            return response
+        response.success, response.message = await self._in_thread(lambda: self._swap_model(request.model))
         model = self._model
         if model:
             bundle = model.pipeline.predictor.bundle
@@ -270,7 +335,7 @@ class EmotionNode(LifecycleNode):
         status = PerceptionStatus(
             header=Header(stamp=self.get_clock().now().to_msg()),
             state=PerceptionStatus.FAULT if self._fault else PerceptionStatus.INACTIVE,
-            reason=self._fault,
+            reason=self._fault or self._configuring,
             input_age=nan,
             latency_p50=nan,
             latency_p95=nan,
@@ -309,8 +374,10 @@ def main(args: list[str] | None = None) -> int:
     rclpy.init(args=args)
     node: EmotionNode | None = None
     try:
+        executor = SingleThreadedExecutor()  # before anybody hears of the node: rclpy cannot make it when told to stop
         node = EmotionNode()
-        _run(node)
+        executor.add_node(node)
+        _run(node, executor)
     except ParameterException as error:
         print(f"emotion_node: {error}", file=sys.stderr)
         return 2
@@ -326,14 +393,17 @@ def main(args: list[str] | None = None) -> int:
         if node:
             node.close()
         rclpy.try_shutdown()
+    if any(thread.name == LOADER for thread in threading.enumerate()):
+        # A model that is being loaded cannot be told to stop, and must not outlive the interpreter that it runs in.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 
-def _run(node: EmotionNode) -> None:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    if node.get_parameter("autostart").value and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-        node.trigger_activate()
+def _run(node: EmotionNode, executor: SingleThreadedExecutor) -> None:
+    if node.get_parameter("autostart").value:
+        executor.create_task(node.start)
     while rclpy.ok():
         try:
             executor.spin()

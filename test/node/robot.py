@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import threading
 import time
@@ -21,7 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray, PersonEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,6 +41,23 @@ def scene(width: int = 64, height: int = 48, box: tuple[int, int, int, int] | No
     if box:
         image[box[1] : box[3], box[0] : box[2]] = 255
     return image
+
+
+def slow_bundle(bundle: Path, folder: Path) -> tuple[Path, Callable[..., None]]:
+    """A copy whose network lies on a slow disk: whoever reads it waits until the function gives its content."""
+    slow = shutil.copytree(bundle, folder / "slow")
+    (graph,) = slow.glob("*.onnx")
+    whole = graph.read_bytes()
+    graph.unlink()
+    os.mkfifo(graph)
+
+    def give(content: bytes | None = None) -> None:
+        with graph.open("wb") as pipe:
+            graph.unlink()
+            graph.write_bytes(whole)
+            pipe.write(whole if content is None else content)
+
+    return slow, give
 
 
 class Robot:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,7 +17,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
-from robot import BEST_EFFORT, SECOND, Robot, robot, scene
+from robot import BEST_EFFORT, SECOND, Robot, robot, scene, slow_bundle
 from ros_process import until
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -26,7 +29,6 @@ from caer_ros.srv import LoadModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -359,6 +361,82 @@ def test_a_failed_configure_says_why_and_can_be_mended(tmp_path: Path, toy: Path
         assert change_state(around, Transition.TRANSITION_CONFIGURE), around.said()
         assert change_state(around, Transition.TRANSITION_ACTIVATE), around.said()
         around.wait_until_matched()
+
+
+# --- Loading takes long: TensorRT builds its engine for minutes ---
+
+
+def expect_loading(around: Robot) -> None:
+    """The status goes on, says that the model is loading, and the lifecycle says so too."""
+    assert until(lambda: around.statuses and "loading model" in around.statuses[-1].reason, 30), around.said()
+    assert around.statuses[-1].state == PerceptionStatus.INACTIVE
+    seen = len(around.statuses)
+    assert until(lambda: len(around.statuses) >= seen + 2, 10), around.said()
+    state = around.call(GetState, "emotion/get_state", GetState.Request(), 5)
+    assert state.current_state.id == State.TRANSITION_STATE_CONFIGURING
+
+
+def test_everything_answers_while_configure_loads_the_model(tmp_path: Path, toy: Path) -> None:
+    bundle, give = slow_bundle(toy, tmp_path)
+    with robot(tmp_path, f"model:={bundle}", "autostart:=false") as around:
+        answers: list[bool] = []
+        threading.Thread(
+            target=lambda: answers.append(change_state(around, Transition.TRANSITION_CONFIGURE)), daemon=True
+        ).start()
+        expect_loading(around)
+        assert around.call(SetBool, "emotion/enable", SetBool.Request(data=True), 5).success
+        assert set_parameter(around, "uncertain_below", 0.25) == (True, "")
+        assert not set_parameter(around, "device", "cpu")[0]
+        answer = around.call(LoadModel, "emotion/load_model", LoadModel.Request(model=str(toy)), 5)
+        assert not answer.success
+        assert "call again" in answer.message
+        assert not change_state(around, Transition.TRANSITION_ACTIVATE)
+        around.expect_problem("transition_refused", "the node is loading model")
+        assert not answers
+        give()
+        assert until(lambda: answers, 30), around.said()
+        assert answers == [True]
+        assert change_state(around, Transition.TRANSITION_ACTIVATE)
+        around.wait_until_matched()
+        assert around.labels[-1].uncertain_below == pytest.approx(0.25)
+
+
+def test_a_slow_model_at_start(tmp_path: Path, toy: Path) -> None:
+    bundle, give = slow_bundle(toy, tmp_path)
+    with robot(tmp_path, f"model:={bundle}") as around:
+        expect_loading(around)
+        give()
+        around.wait_until_matched()
+
+
+def test_a_slow_model_that_turns_out_to_be_broken(tmp_path: Path, toy: Path) -> None:
+    bundle, give = slow_bundle(toy, tmp_path)
+    with robot(tmp_path, f"model:={bundle}") as around:
+        expect_loading(around)
+        give(b"half")
+        assert "truncated" in around.expect_state(PerceptionStatus.FAULT).reason
+        around.expect_problem("configure_failed", "truncated")
+        state = around.call(GetState, "emotion/get_state", GetState.Request())
+        assert state.current_state.id == State.PRIMARY_STATE_UNCONFIGURED
+        assert change_state(around, Transition.TRANSITION_CONFIGURE), around.said()
+
+
+def test_the_node_stops_at_once_while_it_loads(tmp_path: Path, toy: Path) -> None:
+    bundle, _ = slow_bundle(toy, tmp_path)
+    with robot(tmp_path, f"model:={bundle}") as around:
+        expect_loading(around)
+        maps = Path(f"/proc/{around.process.popen.pid}/maps").read_text().split()
+        segments = {Path(word) for word in maps if re.fullmatch(r"/dev/shm/fastrtps_[0-9a-f]{16}", word)}
+        around.process.interrupt()
+        assert around.process.wait(10) == 0, around.said()
+        assert "Traceback" not in around.process.stderr
+    assert segments
+    assert not [segment for segment in segments if segment.exists()], "its shared memory is left behind"
+
+
+def test_a_transition_that_is_not_possible_is_refused(shared: Robot) -> None:
+    assert not change_state(shared, Transition.TRANSITION_CONFIGURE)
+    assert len(shared.show().persons) == 1
 
 
 def test_a_bad_parameter_at_start_is_an_error_that_says_what_is_allowed(tmp_path: Path) -> None:
