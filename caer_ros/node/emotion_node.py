@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import contextmanager
 from math import nan
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +47,7 @@ from caer_ros.perception.predictors import predictor as predictors
 from caer_ros.srv import LoadModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lifecycle_msgs.srv import ChangeState
     from rclpy.parameter import Parameter
@@ -82,7 +83,6 @@ class EmotionNode(LifecycleNode):
         """What configure is doing, in words; "" when it is not running."""
         self._loading = threading.Lock()
 
-        logging.getLogger("caer_ros").addHandler(_ToProblems(self.problems))
         self.add_on_set_parameters_callback(
             lambda changes: parameters.judge(changes, configured=bool(self._model or self._configuring))
         )
@@ -241,8 +241,9 @@ class EmotionNode(LifecycleNode):
         settings = EngineSettings(
             device=self._value("device"), threads=self._value("threads"), spin=self._value("spin")
         )
-        bundle = bundles.read(bundles.find(model))
-        predictor = predictors.load(bundle, settings)
+        with _warnings_as(self.problems):
+            bundle = bundles.read(bundles.find(model))
+            predictor = predictors.load(bundle, settings)
         self.get_logger().info(f"model {bundle.name} ({bundle.model_version}) runs on {predictor.provider}")
         if bundle.commercial_use is not True:
             allowed = "is not allowed" if bundle.commercial_use is False else "is not known to be allowed"
@@ -359,14 +360,27 @@ class EmotionNode(LifecycleNode):
 
 
 class _ToProblems(logging.Handler):
-    """What perception, which knows no ROS, warns of (such as a fall-back to the CPU)."""
+    """Reports what is logged in the thread that made it."""
 
     def __init__(self, problems: Problems) -> None:
         super().__init__(logging.WARNING)
         self._problems = problems
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._problems.report("perception", Level.WARN, record.getMessage())
+        if record.thread == self._thread:
+            self._problems.report("perception", Level.WARN, record.getMessage())
+
+
+@contextmanager
+def _warnings_as(problems: Problems) -> Iterator[None]:
+    """Report what perception, which knows no ROS, warns of while it loads (such as a fall-back to the CPU)."""
+    handler, logger = _ToProblems(problems), logging.getLogger("caer_ros")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def main(args: list[str] | None = None) -> int:
