@@ -1,8 +1,8 @@
-"""HOTA, IDF1 and identity switches: does a person keep one id, and one id one person?
+"""HOTA, IDF1 and CLEAR MOT's counts: does a person keep one id, and one id one person?
 
 HOTA is that of Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV 129, 2021, with
-the matching of its authors' TrackEval; IDF1 of Ristani et al., 2016; switches as CLEAR MOT counts them (Bernardin and
-Stiefelhagen, 2008).
+the matching of its authors' TrackEval; IDF1 of Ristani et al., 2016; matches, switches and fragmentations as CLEAR MOT
+counts them (Bernardin and Stiefelhagen, 2008).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ALPHAS: Floats = np.arange(0.05, 0.99, 0.05)
 """The IoU thresholds that HOTA is the mean over: 0.05:0.05:0.95."""
 IDENTITY_IOU = 0.5
-"""Least IoU of IDF1 and of switches."""
+"""Least IoU of IDF1 and of CLEAR MOT."""
 _EPS = np.finfo(np.float64).eps
 _STAY = 1000.0
 """CLEAR: to keep the id of the image before is worth more than any overlap."""
@@ -62,8 +62,15 @@ class Tracking:
     """[A]"""
     idf1: float
     """F1 of identities at IoU 0.5, each annotated track paired with one published track at most."""
+    identity_matches: int
+    """IDTP: detections of the published track that a person's track is paired with."""
+    matched: int
+    """Persons that CLEAR MOT matches to a detection at IoU 0.5; the other persons are missed, the other detections
+    false."""
     switches: int
     """How often the id of an annotated person, matched at IoU 0.5, is another than when last matched."""
+    fragmentations: int
+    """How often an annotated person is matched again after images in which the person was there and missed."""
     tracks: int
     """Annotated ones."""
     published_tracks: int
@@ -101,17 +108,29 @@ class _Sequence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Clear:
+    """CLEAR MOT's counts of one sequence."""
+
+    matched: int
+    switches: int
+    fragmentations: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Counts:
     """What is summed over sequences; arrays are [A]. Their sums give what TrackEval's ``combine_sequences`` gives."""
 
-    matched: Floats
+    reached: Floats
+    """Matches."""
     association: Floats
     """A(c) of the paper's eq. 6, summed over the matches."""
     overlap: Floats
     """Summed over the matches."""
-    identity: float
+    identity: int
     """IDTP"""
+    matched: int
     switches: int
+    fragmentations: int
     persons: int
     detections: int
     tracks: int
@@ -148,10 +167,10 @@ def tracking(joined: Joined) -> Tracking:
 
 
 def _tracking(total: _Counts, joined: Joined, chosen: Sequence[Indices]) -> Tracking:
-    some = np.maximum(total.matched, 1)
-    detection = total.matched / (total.persons + total.detections - total.matched)
+    some = np.maximum(total.reached, 1)
+    detection = total.reached / (total.persons + total.detections - total.reached)
     association = total.association / some
-    localisation = np.where(total.matched > 0, total.overlap / some, 1.0)
+    localisation = np.where(total.reached > 0, total.overlap / some, 1.0)
     hota = np.sqrt(detection * association)
     images = [joined.samples[index] for sequence in chosen for index in sequence]
     return Tracking(
@@ -164,7 +183,10 @@ def _tracking(total: _Counts, joined: Joined, chosen: Sequence[Indices]) -> Trac
         association_by_threshold=association,
         localisation_by_threshold=localisation,
         idf1=2 * total.identity / (total.persons + total.detections),
+        identity_matches=total.identity,
+        matched=total.matched,
         switches=total.switches,
+        fragmentations=total.fragmentations,
         tracks=total.tracks,
         published_tracks=total.published_tracks,
         persons=total.persons,
@@ -249,12 +271,15 @@ def _counts(sequence: _Sequence) -> _Counts:
     reached = overlap >= ALPHAS[:, None] - _EPS
     together = np.array([np.bincount(matched_pair[row], minlength=len(both)) for row in reached])
     identical = np.bincount(pair[sequence.overlap >= IDENTITY_IOU], minlength=len(both))
+    clear = _clear(sequence)
     return _Counts(
-        matched=reached.sum(axis=1).astype(np.float64),
+        reached=reached.sum(axis=1).astype(np.float64),
         association=(together**2 / np.maximum(boxes - together, 1)).sum(axis=1),
         overlap=(overlap * reached).sum(axis=1),
         identity=_most(identical, track, name),
-        switches=_switches(sequence),
+        matched=clear.matched,
+        switches=clear.switches,
+        fragmentations=clear.fragmentations,
         persons=len(sequence.tracks),
         detections=len(sequence.ids),
         tracks=len(track_boxes),
@@ -298,15 +323,15 @@ def _best(rows: Indices, columns: Indices, scores: Floats) -> NDArray[np.bool_]:
     return taken[row, column]
 
 
-def _most(together: Indices, track: Indices, name: Indices) -> float:
+def _most(together: Indices, track: Indices, name: Indices) -> int:
     """IDTP: the most boxes that tracks and ids share when they are paired one to one."""
     met = together > 0
     shared = together[met].astype(np.float64)
-    return float(shared[_best(track[met], name[met], shared)].sum())
+    return int(shared[_best(track[met], name[met], shared)].sum())
 
 
-def _switches(sequence: _Sequence) -> int:
-    """CLEAR's: in each image the ids of the image before are kept where they can be, then the overlap is largest.
+def _clear(sequence: _Sequence) -> _Clear:
+    """CLEAR MOT: in each image the ids of the image before are kept where they can be, then the overlap is largest.
 
     As in TrackEval, an image without persons or without detections does not end "the image before".
     """
@@ -316,13 +341,23 @@ def _switches(sequence: _Sequence) -> int:
     first = np.searchsorted(image, np.append(both_there, np.iinfo(np.intp).max))
     before: dict[int, int] = {}
     last: dict[int, int] = {}
+    matched = np.zeros(len(sequence.tracks), bool)
     switches = 0
     for low, high in pairwise(first.tolist()):
         person, detection = sequence.person[near[low:high]], sequence.detection[near[low:high]]
         track, name = sequence.tracks[person], sequence.ids[detection]
         stays = np.array([before.get(key) == value for key, value in zip(track, name, strict=True)], bool)
         best = _best(person, detection, _STAY * stays + sequence.overlap[near[low:high]])
+        matched[person[best]] = True
         before = dict(zip(track[best].tolist(), name[best].tolist(), strict=True))
         switches += sum(last.get(key, value) != value for key, value in before.items())
         last |= before
-    return switches
+    return _Clear(int(matched.sum()), switches, _fragmentations(sequence.tracks, matched))
+
+
+def _fragmentations(tracks: Indices, matched: NDArray[np.bool_]) -> int:
+    """How often a track [P] is matched [P] again after persons of it that are not; both in order of time."""
+    order = np.argsort(tracks, kind="stable")
+    number, found = tracks[order], matched[order]
+    goes_on = np.concatenate([[False], (number[1:] == number[:-1]) & found[:-1]])
+    return int((found & ~goes_on).sum()) - len(np.unique(number[found]))

@@ -76,10 +76,60 @@ def test_by_hand():
     assert result.detection_accuracy == pytest.approx(12 / 19 * 3 / 5)
     assert result.association_accuracy == pytest.approx(12 / 19 * 5 / 12)
     assert result.localisation_accuracy == pytest.approx((12 * 0.6 + 7) / 19)
-    assert (result.idf1, result.switches) == (0.5, 1)
+    assert (result.idf1, result.identity_matches) == (0.5, 2)
+    assert (result.matched, result.switches, result.fragmentations) == (3, 1, 0)
     assert (result.tracks, result.published_tracks, result.persons, result.detections) == (1, 3, 4, 4)
     assert (result.images, result.sequences, result.left_out, result.exhaustive_images) == (4, 1, 0, 4)
     assert len(ALPHAS) == 19
+
+
+def recording():
+    """Four people, one of them away for a while, and a bad tracker: misses, false alarms, swapped and lost ids."""
+    draw = Random(7).random
+    names = list(range(4))
+    frames = []
+    for image in range(120):
+        shift = 2.0 * (image % 45)
+        people = {
+            who: (40 + 130 * who + shift, 60 + 10 * who, 120 + 130 * who + shift, 240 + 10 * who) for who in range(4)
+        }
+        if 40 <= image < 60:
+            del people[2]
+        if draw() < 0.06:
+            a, b = int(4 * draw()), int(4 * draw())
+            names[a], names[b] = names[b], names[a]
+        if draw() < 0.05:
+            names[int(4 * draw())] = 100 + image
+        detections = [
+            (names[who], tuple(side + 40 * draw() - 20 for side in box)) for who, box in people.items() if draw() > 0.12
+        ]
+        if draw() < 0.15:
+            detections.insert(0, (1000 + image, (500.0, 10.0, 560.0, 90.0)))
+        ids, boxes = [str(name) for name, _ in detections], [box for _, box in detections]
+        truth = annotated(f"f/{image}", 1 + image, list(people.values()), list(map(str, people)), size=SIZE)
+        frames.append((truth, found(f"f/{image}", boxes, ids, size=SIZE)))
+    return frames
+
+
+def test_equals_motmetrics():
+    """Golden values: motmetrics 1.4.0 (PyPI), `recording()` into MOTAccumulator with iou_matrix(max_iou=0.5)."""
+    result = tracking(together(recording()))
+    assert (result.persons, result.matched, result.detections - result.matched) == (460, 411, 19)
+    assert (result.switches, result.fragmentations, result.identity_matches) == (22, 47, 135)
+    assert result.idf1 == pytest.approx(0.303371, abs=1e-6)
+
+
+def test_a_person_who_is_missed_in_between_is_fragmented():
+    """Missed at first, which is a late start; found as 1; away; missed; found as 2. The other one is never found."""
+    ids = [[], ["1"], ["1"], [], ["2"], ["2"]]
+    frames = [
+        (annotated(f"f/{n}", 1 + n, [box(0), box(3)], ["p", "q"]), found(f"f/{n}", [box(0)] * len(those), those))
+        for n, those in enumerate(ids)
+    ]
+    away = annotated("f/9", 4, [box(3)], ["q"]), found("f/9")
+    frames.insert(3, away)
+    result = tracking(together(frames))
+    assert (result.matched, result.switches, result.fragmentations) == (4, 1, 1)
 
 
 @given(st.integers(0, 1000), st.integers(1, 40))
@@ -93,7 +143,8 @@ def test_perfect_tracks(seed, length):
     ]
     result = tracking(together(perfect))
     assert {name: getattr(result, name) for name in PERFECT} == pytest.approx(PERFECT)
-    assert (result.switches, result.detections) == (0, result.persons)
+    assert (result.switches, result.fragmentations) == (0, 0)
+    assert result.matched == result.detections == result.persons
 
 
 @given(st.integers(0, 1000))
@@ -118,7 +169,7 @@ def test_names_and_orders_mean_nothing(seed):
     result = tracking(together(frames))
     assert_same(result, tracking(together(renamed)))
     # Where two assignments of an image overlap equally, which one CLEAR goes on with is a matter of order (seed 551).
-    assert_same(result, tracking(together(shuffled)), but=("switches",))
+    assert_same(result, tracking(together(shuffled)), but=("switches", "matched", "fragmentations"))
 
 
 @given(st.integers(2, 12).flatmap(lambda count: st.tuples(st.just(count), st.integers(1, count - 1))))
