@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from std_msgs.msg import Header
 
-from caer_ros.cli.demo.scoring import GroundTruth, TrueImage, TruePerson
+from caer_ros.cli.demo.truth import TrueImage, TruePerson, Truth
 from caer_ros.msg import PersonEmotion, PersonEmotionArray
 
 if TYPE_CHECKING:
-    from caer_ros.cli.demo.scoring import Box
+    from caer_ros.cli.demo.truth import Box
 
 LABELS = ["Happy", "Neutral", "Sad"]
 START_NS = 1_600_000_000 * 10**9
@@ -66,12 +66,12 @@ def message(index: int, *persons: PersonEmotion, delay_ns: int = 10**8, **fields
 
 def true(name: str, box: Box = LEFT, visible: float = 1.0, ignore: bool = False, number: int = 1) -> TruePerson:
     """Somebody real."""
-    return TruePerson(name, f"{name}/{number}", box, box, visible, ignore)
+    return TruePerson(name, f"{name}/{number}", box, visible, ignore)
 
 
-def truth(*images: tuple[TruePerson, ...], noise: tuple[int, ...] = (), **expected: dict[str, str]) -> GroundTruth:
+def truth(*images: tuple[TruePerson, ...], noise: tuple[int, ...] = (), **expected: dict[str, str]) -> Truth:
     """Who is in image 0, 1, 2, ...; and what is expected of whom."""
-    return GroundTruth(
+    return Truth(
         tuple(TrueImage(stamp_of(index), index in noise, here) for index, here in enumerate(images)),
-        {"persons": expected} if expected else {},
+        info={"persons": expected} if expected else {},
     )

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer bag bench``."""
     parser.add_argument("bag", type=Path, metavar="BAG", help="rosbag2; its camera with most images is taken")
     parser.add_argument(
-        "--truth", type=Path, metavar="FILE", help='json of the format "own", or such as the demo\'s ground_truth.json'
+        "--truth", type=Path, metavar="FILE", help='json of the format "own", such as the demo\'s ground_truth.json'
     )
     parser.add_argument("--limits", type=Path, metavar="FILE", help="YAML such as config/bag_bench.yaml")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there: one test case a limit")
@@ -115,13 +115,13 @@ def measure(args: argparse.Namespace, console: Console) -> BagEvaluation:
     """Play the bag into the node, and evaluate what it published."""
     from tempfile import TemporaryDirectory
 
-    from caer_ros.cli.bag import bag_truth
     from caer_ros.cli.console import domain, recorder
     from caer_ros.cli.console.output_folder import Output
     from caer_ros.cli.demo.performance import Scenario, perform
+    from caer_ros.recordings.annotations import truth as annotated
 
     scenario = Scenario.without_truth(args.bag)
-    truth = bag_truth.read(args.bag, scenario.camera.topic, args.truth)
+    truth = annotated.of_bag(args.bag, scenario.camera.topic, args.truth)
     with ExitStack() as stack:
         if args.output:
             out = Output("bag bench", "--output", MARKER, ours()).prepare(args.output)

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo
 
 from caer_ros.cli.bench.bench_camera import CAMERA_INFO_TOPIC, IMAGE_TOPIC, RATE
 from caer_ros.cli.bench.figures import Output, Window
+from caer_ros.cli.console.emotion_node import NODE, command
 from caer_ros.cli.console.machine import Usage
 from caer_ros.cli.console.processes import Child
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from rclpy.node import Node
 
-NODE = "/emotion"
 START_LIMIT = 120.0
 """Seconds in which the node has to load its model and publish."""
 GRACE = 1.5
@@ -48,35 +48,24 @@ class Process(Child):
     """A child that has to run for as long as something is measured; ``started`` in seconds of the steady clock."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
-        self.name = name
         self.started = time.monotonic()
-        super().__init__(command, os.environ, log)
+        super().__init__(name, command, os.environ, log)
         self.usage = Usage(self.pid)
 
     def __enter__(self) -> Process:
         return self
 
-    def check(self) -> None:
-        """Raises BenchError with its last words when it has ended."""
-        if self.exit_code is not None:
-            words = " ".join(" ".join(self.last_lines(10)).split())
-            raise BenchError(f"{self.name} ended with exit code {self.exit_code}: {words or 'it said nothing'}")
-
 
 def camera(bag: Path, hertz: float, logs: Path) -> Process:
     """`caer play` in a loop with ``hertz`` images a second."""
-    command = [sys.executable, "-m", "caer_ros.cli", "play", str(bag), "--loop", "--rate", f"{hertz / RATE:.6g}"]
-    return Process("the camera (caer play)", command, logs / "camera.log")
+    play = [sys.executable, "-m", "caer_ros.cli", "play", str(bag), "--loop", "--rate", f"{hertz / RATE:.6g}"]
+    return Process("the camera (caer play)", play, logs / "camera.log")
 
 
 def emotion_node(transport: str, parameters: Mapping[str, str], logs: Path) -> Process:
     """The real node, subscribed to the camera."""
     wanted = {**parameters, "image_transport": transport}
-    remaps = {"image_raw": IMAGE_TOPIC, "camera_info": CAMERA_INFO_TOPIC}
-    command = [sys.executable, "-m", "caer_ros.node.emotion_node", "--ros-args"]
-    command += [word for name, topic in remaps.items() for word in ("-r", f"{name}:={topic}")]
-    command += [word for name, value in wanted.items() for word in ("-p", f"{name}:={value}")]
-    return Process("the node", command, logs / "node.log")
+    return Process("the node", command(IMAGE_TOPIC, CAMERA_INFO_TOPIC, wanted), logs / "node.log")
 
 
 # --- Listening -----------------------------------------------------------------------------------------------------
@@ -161,7 +150,7 @@ def listening(node: Node) -> Iterator[Listener]:
 
 
 def wait(condition: Callable[[], object], what: str, processes: Sequence[Process], limit: float = START_LIMIT) -> None:
-    """Return when ``condition()`` is true. Raises BenchError after ``limit`` seconds, or when a process has ended."""
+    """Return when ``condition()`` is true. Raises BenchError after ``limit`` seconds; ProcessError."""
     end = time.monotonic() + limit
     while not condition():
         for process in processes:

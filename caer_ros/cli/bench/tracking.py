@@ -23,13 +23,19 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from caer_ros.cli.demo.scoring import GroundTruth, Result, TruePerson
+    from caer_ros.cli.demo.accuracy import Accuracy
+    from caer_ros.cli.demo.truth import Truth
     from caer_ros.perception.person import Person
     from caer_ros.perception.pipeline import Pipeline
+    from caer_ros.recordings.frames import Frame
 
 FORMAT = "caer bench tracking"
 FORMAT_VERSION = 1
 RATIOS = ("precision", "recall", "idf1")
+
+
+class BenchError(Exception):
+    """A measurement is not possible; says why."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class BagResult:
     """One bag's scores."""
 
     seed: int
-    score: Result
+    score: Accuracy
     statuses: Counter[tuple[str, str]]
     """How often which person, demanded and found, got which emotion status."""
     labels: Counter[tuple[str, str]]
@@ -63,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the bags, run them, print the scores. Raises BundleError, EngineError or SceneError."""
+    """Make the bags, run them, print the scores. Raises BenchError, BundleError, EngineError or SceneError."""
     report = measure(args)
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n", "utf8")
@@ -115,7 +121,8 @@ def judge_seed(seed: int, model: str, device: str, threads: int, rate: float | N
     """Make the bag of ``seed``, run the pipeline over it, and compare with the ground truth."""
     from tempfile import TemporaryDirectory
 
-    from caer_ros.cli.demo import demo_bag, scoring
+    from caer_ros.cli.demo import demo_bag
+    from caer_ros.cli.demo import truth as demo_truth
     from caer_ros.perception.bundle import bundle as bundles
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.pipeline import Pipeline, PipelineSettings
@@ -124,93 +131,75 @@ def judge_seed(seed: int, model: str, device: str, threads: int, rate: float | N
     loaded = predictor.load(bundles.read(bundles.find(model)), EngineSettings(device=device, threads=threads))
     with TemporaryDirectory(prefix="caer_bench_") as folder:
         made = demo_bag.write(seed, Path(folder))
-        truth = scoring.read(made.truth)
-        settings = PipelineSettings(track_buffer=truth.meta["track_buffer"])
+        truth = demo_truth.read(made.bag, demo_bag.IMAGE_TOPIC)
+        assert truth is not None
+        settings = PipelineSettings(track_buffer=truth.info["track_buffer"])
         return judge_bag(made.bag, truth, Pipeline(loaded, settings, run=str(seed)), rate)
 
 
-def judge_bag(bag: Path, truth: GroundTruth, pipeline: Pipeline, rate: float | None) -> BagResult:
+def judge_bag(bag: Path, truth: Truth, pipeline: Pipeline, rate: float | None) -> BagResult:
     """Every image of a bag, or ``rate`` a second of its stamps, once and in order."""
-    from caer_ros.cli.demo import scoring
+    from caer_ros.cli.demo import accuracy
+    from caer_ros.cli.demo.run_summary import matched_persons
+    from caer_ros.offline.data.predictions import Predictions, header_of
+    from caer_ros.offline.evaluation.bags.bag_run import image_of
     from caer_ros.perception.person import TrackState
+    from caer_ros.recordings import frames
 
+    bundle = pipeline.predictor.bundle
+    samples = {sample.stamp: sample for sample in truth.samples}
     truths = {image.stamp_ns: image.persons for image in truth.images}
-    labels = pipeline.predictor.bundle.labels
     statuses: Counter[tuple[str, str]] = Counter()
     tops: Counter[tuple[str, str]] = Counter()
-    run = []
-    for stamp_ns, image in taken(images(bag), rate):
-        seen = [p for p in pipeline(image, stamp_ns).persons if p.track_state is not TrackState.COASTED]
-        run.append((stamp_ns, [(person.track_id, _box(person)) for person in seen]))
-        for true, person in matches(truths.get(stamp_ns, ()), seen):
-            statuses[true.person, person.status.name] += 1
-            if person.top_index >= 0:
-                tops[true.person, labels[person.top_index]] += 1
-    return BagResult(truth.meta["seed"], scoring.score(truth, run), statuses, tops, truth.meta["persons"])
+    said = []
+    for image in taken(frames.read(bag), rate):
+        frame = pipeline(image.pixels, image.stamp_ns)
+        said.append(image_of(bundle, samples[image.stamp_ns], frame))
+        seen = [person for person in frame.persons if person.track_state is not TrackState.COASTED]
+        demanded = [person for person in truths[image.stamp_ns] if not person.ignore]
+        shown = matched_persons([_box(person) for person in seen], demanded)
+        for person, true in zip(seen, shown, strict=True):
+            if true is not None:
+                statuses[true.person, person.status.name] += 1
+                if person.top_index >= 0:
+                    tops[true.person, bundle.labels[person.top_index]] += 1
+    score = accuracy.measure(truth.samples, Predictions(header_of(bundle, str(bag), {}), said))
+    if score is None:
+        raise BenchError(f"{bag}: nobody is to be found in the {len(said)} images that were taken: raise --rate")
+    return BagResult(truth.info["seed"], score, statuses, tops, truth.info["persons"])
 
 
-def images(bag: Path) -> Iterator[tuple[int, Any]]:
-    """Header stamp (ns) and RGB uint8 [H,W,3] of each image of a generated bag."""
-    from rosbags.typesys import Stores, get_typestore
-
-    from caer_ros.perception.imaging.decoding import decode_compressed
-    from caer_ros.recordings.sources import COMPRESSED_IMAGE, Bag
-
-    source = Bag(bag)
-    types = get_typestore(Stores.ROS2_JAZZY)
-    topics = {stream.topic for stream in source.streams if stream.msgtype == COMPRESSED_IMAGE}
-    for frame in source.frames():
-        if frame.topic in topics:
-            message: Any = types.deserialize_cdr(bytes(frame.data), COMPRESSED_IMAGE)
-            stamp = message.header.stamp
-            yield stamp.sec * 10**9 + stamp.nanosec, decode_compressed(message.data)
-
-
-def taken(frames: Iterable[tuple[int, Any]], rate: float | None) -> Iterator[tuple[int, Any]]:
+def taken(frames: Iterable[Frame], rate: float | None) -> Iterator[Frame]:
     """The frames that a node with a model of ``rate`` images a second processes; all of them when None.
 
     While it is busy the newest frame waits and replaces the one that waited before, as in the node's mailbox.
     """
     free_ns = 0
-    waiting: tuple[int, Any] | None = None
+    waiting: Frame | None = None
     for frame in frames:
         if rate is None:
             yield frame
             continue
-        if waiting and free_ns < frame[0]:
+        if waiting and free_ns < frame.stamp_ns:
             yield waiting
             waiting, free_ns = None, free_ns + round(1e9 / rate)
-        if free_ns <= frame[0]:
+        if free_ns <= frame.stamp_ns:
             yield frame
-            waiting, free_ns = None, frame[0] + round(1e9 / rate)
+            waiting, free_ns = None, frame.stamp_ns + round(1e9 / rate)
         else:
             waiting = frame
     if waiting:
         yield waiting
 
 
-def matches(persons: Sequence[TruePerson], seen: Sequence[Person]) -> list[tuple[TruePerson, Person]]:
-    """Demanded persons and the detections of them, one to one, by the largest sum of overlaps of at least 0.5."""
-    import numpy as np
-    from scipy.optimize import linear_sum_assignment
-
-    from caer_ros.cli.demo.scoring import IOU, overlaps
-
-    demanded = [person for person in persons if not person.ignore]
-    overlap = overlaps([person.box for person in demanded], [_box(person) for person in seen])
-    overlap = np.where(overlap >= IOU, overlap, 0.0)
-    rows, columns = linear_sum_assignment(overlap, maximize=True)
-    return [(demanded[r], seen[c]) for r, c in zip(rows, columns, strict=True) if overlap[r, c] > 0]
-
-
 # --- What it comes to ----------------------------------------------------------------------------------------------
 
 
-def pooled(scores: Sequence[Result]) -> Result:
+def pooled(scores: Sequence[Accuracy]) -> Accuracy:
     """All bags as one: the counts added up."""
-    from caer_ros.cli.demo.scoring import Result
+    from caer_ros.cli.demo.accuracy import Accuracy
 
-    return Result(*map(sum, zip(*map(astuple, scores), strict=True)))
+    return Accuracy(*map(sum, zip(*map(astuple, scores), strict=True)))
 
 
 def summary(results: Sequence[BagResult]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caer_ros.cli.demo.performance import DemoError
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class OutputError(Exception):
+    """A folder is no output folder of this command; names the folder and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,16 @@ class Output:
         """An empty folder with the marker, and with ``logs/`` if there are any: a new one, or one that a run filled.
 
         Raises:
-            DemoError: it is a file, or holds something that is not this command's.
+            OutputError: it is a file, or holds something that is not this command's.
         """
         folder = folder.resolve()
         if folder.exists() and not folder.is_dir():
-            raise DemoError(f"{self.option} {folder}: is a file")
+            raise OutputError(f"{self.option} {folder}: is a file")
         names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
         ours = self.names | {self.marker, "logs"}
         strange = sorted(names - ours) or sorted(names if self.marker not in names else ())
         if strange:
-            raise DemoError(
+            raise OutputError(
                 f"{self.option} {folder}: holds {strange[0]}, which no {self.command} wrote; "
                 "name an empty or a new folder"
             )

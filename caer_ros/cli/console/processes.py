@@ -14,15 +14,25 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+LAST_LINES = 10
+"""So many lines of a process that ended are told."""
 POLITE_S = 4.0
 """Time in which a process may tidy up after it was asked to end: a killed one leaves its shared memory behind."""
+
+
+class ProcessError(Exception):
+    """A process ended that should run; tells its name, its exit code and its last words."""
 
 
 class Child:
     """A process in a group of its own; leaving its context ends the whole group."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
-        """Start ``command``; what it writes to stdout and stderr goes to ``log`` and ``log`` with suffix .err."""
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        """Start ``command``; what it writes to stdout and stderr goes to ``log`` and ``log`` with suffix .err.
+
+        ``name`` is what errors call it, such as "the node".
+        """
+        self.name = name
         self.log = log
         self.errors = log.with_suffix(".err")
         with log.open("wb") as out, self.errors.open("wb") as err:
@@ -45,6 +55,12 @@ class Child:
         """The end of what it wrote, stderr after stdout."""
         lines = [line for file in (self.log, self.errors) for line in file.read_text(errors="replace").splitlines()]
         return lines[-count:]
+
+    def check(self) -> None:
+        """Raises ProcessError when it has ended."""
+        if self.exit_code is not None:
+            words = " ".join(" ".join(self.last_lines(LAST_LINES)).split())
+            raise ProcessError(f"{self.name} ended with exit code {self.exit_code}: {words or 'it said nothing'}")
 
     def ask_to_end(self) -> None:
         """Send SIGTERM: a process that was started in the background may ignore SIGINT."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caer_ros.cli.demo.run_summary import Sighting, Subject
-    from caer_ros.cli.demo.scoring import Box, GroundTruth, TrueImage
+    from caer_ros.cli.demo.truth import Box, TrueImage, Truth
     from caer_ros.msg import PersonEmotionArray
     from caer_ros.recordings.sources import Source, Stream
 
@@ -82,7 +82,7 @@ def choose(
     messages: Sequence[PersonEmotionArray],
     seen: Sequence[Sighting],
     people: Sequence[Subject],
-    truth: GroundTruth | None,
+    truth: Truth | None,
 ) -> list[Shot]:
     """A handful of images: each person at their best, everybody together, and what is hard. One shot an image."""
     processed = {stamp_ns(message) for message in messages}
@@ -120,7 +120,7 @@ def _most_people(messages: Sequence[PersonEmotionArray], seen: Sequence[Sighting
     return [Shot(stamp_ns(m), "side_by_side", f"{len(detected(m))} people side by side") for m in crowds]
 
 
-def _empty(messages: Sequence[PersonEmotionArray], truth: GroundTruth | None) -> list[Shot]:
+def _empty(messages: Sequence[PersonEmotionArray], truth: Truth | None) -> list[Shot]:
     unwanted = {image.stamp_ns for image in truth.images if image.persons or image.noise} if truth else set()
     empty = [stamp_ns(m) for m in messages if not m.persons and stamp_ns(m) not in unwanted]
     middle = len(empty) // 2

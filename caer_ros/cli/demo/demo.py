@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from caer_ros.cli.arguments import positive
 from caer_ros.cli.console import domain
+from caer_ros.cli.console.emotion_node import NODE
 from caer_ros.cli.console.output_folder import Output
-from caer_ros.cli.demo.performance import TRUTH, DemoError, Scenario, perform
+from caer_ros.cli.console.processes import ProcessError
+from caer_ros.cli.demo.performance import DemoError, Scenario, perform
 
 if TYPE_CHECKING:
     import argparse
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from caer_ros.cli.demo.accuracy import Accuracy
     from caer_ros.cli.demo.album import Picture
     from caer_ros.cli.demo.performance import Takings
     from caer_ros.cli.demo.run_summary import Sighting, Speed, Subject
-    from caer_ros.cli.demo.scoring import Result
+    from caer_ros.cli.demo.truth import Truth
 
 MARKER = ".caer_demo"
-OURS = {MARKER, "index.html", "summary.json", "video.webm", "video.mp4", "pictures", "messages", "logs"}
+MESSAGES = "messages"
+OURS = {MARKER, "index.html", "summary.json", "video.webm", "video.mp4", "pictures", MESSAGES, "logs"}
 """What is in an output folder, and nothing else: only then is it replaced."""
 
 THUMBNAIL, PORTRAIT = 640, 184
@@ -49,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bag",
         type=Path,
         metavar="DIR",
-        help=f"bag to play; {TRUTH} beside it, or the topic /ground_truth/persons in it, is what the run is judged by "
-        "(default: the one that comes with caer)",
+        help="bag to play; ground_truth.json beside it, or the topic /ground_truth/persons in it, is what the run is "
+        "judged by (default: the one that comes with caer)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("output/demo"), metavar="DIR", help="output folder (default: %(default)s)"
@@ -64,8 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo. Returns 0; raises DemoError, and the errors of bags, ground truths and pictures."""
+    """Run the demo. Returns 0; raises DemoError, and the errors of bags, ground truths, processes and pictures."""
     from rich.console import Console
+
+    from caer_ros.cli.console import recorder
 
     signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # a closed terminal ends our processes, too
     console = Console(stderr=args.json, highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -75,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     domain.enter(int(own) if own else None, out / "logs" / "ros")
     with _on_failure_show_logs(out / "logs"):
         takings = perform(scenario, args, out, console)
-    outcome = evaluate(scenario, args, takings)
+    messages = out / MESSAGES
+    recorder.write(messages, takings.recorded)
+    outcome = evaluate(scenario, args, takings, messages)
     files = write(scenario, args, takings, outcome, out, console)
     if args.json:
         print(json.dumps(outcome.as_dict() | {"files": files}))
@@ -90,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def prepare(out: Path) -> Path:
-    """An empty output folder: a new one, or one that an earlier demo filled. Raises DemoError for any other."""
+    """An empty output folder: a new one, or one that an earlier demo filled. Raises OutputError for any other."""
     return Output("demo", "--out", MARKER, frozenset(OURS)).prepare(out)
 
 
@@ -98,7 +106,7 @@ def prepare(out: Path) -> Path:
 def _on_failure_show_logs(logs: Path) -> Iterator[None]:
     try:
         yield
-    except DemoError:
+    except (DemoError, ProcessError):
         print(f"the whole logs are in {logs}", file=sys.stderr)
         raise
 
@@ -112,7 +120,10 @@ class Outcome:
 
     people: list[Subject]
     seen: list[Sighting]
-    result: Result | None
+    result: Accuracy | None
+    """None without a ground truth, and where it cannot be measured."""
+    unmeasured: str
+    """Why it cannot be measured; "" where it is, or there is no ground truth."""
     speed: Speed
     facts: dict[str, dict[str, str]]
     problems: list[str]
@@ -132,8 +143,8 @@ class Outcome:
         }
 
 
-def evaluate(scenario: Scenario, args: argparse.Namespace, takings: Takings) -> Outcome:
-    """Join what came back with the ground truth."""
+def evaluate(scenario: Scenario, args: argparse.Namespace, takings: Takings, recorded: Path) -> Outcome:
+    """Join what came back with the ground truth. ``recorded``: the bag of what came back."""
     from caer_ros.cli.demo import run_summary
 
     messages, truth = takings.messages, scenario.truth
@@ -146,17 +157,32 @@ def evaluate(scenario: Scenario, args: argparse.Namespace, takings: Takings) -> 
     elif not any(subject.found for subject in people):
         problems.append(f"no person came out of {len(messages)} processed images")
     elif truth:
-        problems += run_summary.unmet(people, truth.meta.get("persons", {}))
+        problems += run_summary.unmet(people, truth.info.get("persons", {}))
+    result, unmeasured = accuracy_of(truth, recorded) if truth and messages else (None, "")
     return Outcome(
         people=people,
         seen=seen,
-        result=run_summary.detection_and_identity(messages, truth) if truth and messages else None,
+        result=result,
+        unmeasured=unmeasured,
         speed=run_summary.speed(
             messages, takings.status, takings.report["images"], takings.report["seconds"], args.rate
         ),
         facts=facts(scenario, args, takings),
         problems=problems,
     )
+
+
+def accuracy_of(truth: Truth, recorded: Path) -> tuple[Accuracy | None, str]:
+    """Detection and identity, or why they cannot be measured: a robot has no offline companion."""
+    try:
+        from caer_ros.cli.demo import accuracy
+        from caer_ros.offline.evaluation.bags import published_messages
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("caer_ros.offline"):
+            raise
+        return None, "precision, recall and identity need the offline companion, which is not installed here"
+    published = published_messages.read(recorded, f"{NODE}/emotions")
+    return accuracy.measure(truth.samples, published.predictions), ""
 
 
 def facts(scenario: Scenario, args: argparse.Namespace, takings: Takings) -> dict[str, dict[str, str]]:
@@ -175,8 +201,8 @@ def facts(scenario: Scenario, args: argparse.Namespace, takings: Takings) -> dic
     size = next((f"{m.image_width}×{m.image_height}, " for m in takings.messages), "")
     bag = {"path": str(scenario.bag.path), "camera": scenario.camera.topic}
     bag["images"] = f"{len(scenario.stamps)}, {size}{scenario.rate:.1f} a second"
-    if scenario.truth and "bag_sha256" in scenario.truth.meta:
-        bag["sha256"] = str(scenario.truth.meta["bag_sha256"])[:16]
+    if scenario.truth and "bag_sha256" in scenario.truth.info:
+        bag["sha256"] = str(scenario.truth.info["bag_sha256"])[:16]
     return {
         "Model": model,
         "Bag": bag,
@@ -209,7 +235,6 @@ def write(
     scenario: Scenario, args: argparse.Namespace, takings: Takings, outcome: Outcome, out: Path, console: Console
 ) -> dict[str, str]:
     """Fill the output folder. Returns what is in it: relative path -> what it is."""
-    from caer_ros.cli.console import recorder
     from caer_ros.cli.demo import album, demo_page
     from caer_ros.cli.demo.run_summary import stamp_ns
 
@@ -223,8 +248,7 @@ def write(
         files[video.name] = "the whole run; an image that was dropped shows its predecessor"
     for picture in book.pictures:
         files[f"pictures/{picture.path.name}"] = picture.shot.caption
-    recorder.write(out / "messages", takings.recorded)
-    files["messages"] = f"the {len(takings.recorded)} messages of the node, a ROS 2 bag (mcap)"
+    files[MESSAGES] = f"the {len(takings.recorded)} messages of the node, a ROS 2 bag (mcap)"
     files["summary.json"] = "these numbers for a program"
     files["logs"] = "what node and player wrote"
     last = stamp_ns(takings.messages[-1]) if takings.messages else scenario.stamps[0]
@@ -294,6 +318,8 @@ def show(outcome: Outcome, files: dict[str, str], out: Path, console: Console) -
             f"identity   IDF1 {percent(result.idf1)}, {result.switches} switches "
             f"({result.identities} identities, {result.tracks} tracks)"
         )
+    elif outcome.unmeasured:
+        console.print(f"accuracy   {outcome.unmeasured}")
     times = [
         f"{milliseconds(p50)} ({milliseconds(p95)})" for p50, p95 in (speed.inference, speed.processing, speed.latency)
     ]

@@ -5,11 +5,13 @@ committed in ``resource/demo``; every other seed tells another story with the sa
 the same bytes, as long as numpy and OpenCV (its JPEG encoder above all) are of the same version; with others the
 pictures differ by a grey level here and there, and the ground truth by a pixel.
 
-``ground_truth.json`` holds ``meta`` and ``images``. Each image has ``stamp_ns`` (that of the image's header), ``noise``
-(nothing but noise: nobody is to be found) and ``persons``, nearest first, with the fields of ``scoring.TruePerson``.
-``meta``: generator, seed, bag (folder, relative) and its bag_sha256 (of the .mcap file), image_width, image_height,
-rate (Hz), topics, frame_id, track_buffer (s), and for each person the status and emotion that perception is expected
-to report ("" = any).
+``ground_truth.json`` is of the format "own" (``recordings.annotations.own``): boxes around what is visible, nearest
+person first, with track ids ``<person>/<n>``, and without a single emotion. Beyond that format it has, of each
+annotation, ``visible`` (which part of the person is seen, 0..1); a person of whom too little is seen to demand a
+detection is a region to ignore (``iscrowd``) with a ``track_id``. Images have ``noise`` where they show nothing else.
+``info`` has generator, seed, bag (folder, relative) and its bag_sha256 (of the .mcap file), rate (Hz), topics,
+frame_id, track_buffer (s), and ``persons``: of each the status and emotion that perception is expected to report
+("" = any).
 
 An identity ends when nobody could have seen the person for longer than the track buffer; from the image on in which
 the person is demanded again, they have the next one. Between "surely remembered" and "surely forgotten" is a grey
@@ -21,6 +23,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import itertools
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +35,17 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from caer_ros.cli.demo import scenes, scoring
+from caer_ros.cli.demo import scenes
+from caer_ros.recordings.annotations.truth import FILE
+from caer_ros.recordings.frames import frame_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rosbags.typesys.store import Typestore
 
-GENERATOR = "caer_ros.cli.demo.demo_bag 1"
-BAG, TRUTH = "demo_bag", "ground_truth.json"
+GENERATOR = "caer_ros.cli.demo.demo_bag 2"
+BAG, TRUTH = "demo_bag", FILE
 IMAGE_TOPIC, CAMERA_INFO_TOPIC = "/camera/image_raw/compressed", "/camera/camera_info"
 FRAME_ID = "camera_optical_frame"
 TRACK_BUFFER = 2.0
@@ -98,15 +103,8 @@ def write_scene(scene: scenes.Scene, persons: Sequence[list[scenes.Placed]], mad
     stamps = stamps_ns(scene.story)
     made.truth.parent.mkdir(parents=True, exist_ok=True)
     _write_bag(scene, stamps, made.bag)
-    images = tuple(
-        scoring.TrueImage(
-            stamp, index in scene.story.noise, tuple(_person(placed, identity) for placed, identity in here)
-        )
-        for index, (stamp, here) in enumerate(zip(stamps, identities(persons), strict=True))
-    )
     digest = hashlib.sha256((made.bag / f"{BAG}.mcap").read_bytes()).hexdigest()
-    truth = scoring.GroundTruth(images, _meta(scene.story.seed, digest))
-    made.truth.write_text(truth.to_json(), "utf8")
+    made.truth.write_text(_truth(scene.story, stamps, identities(persons), digest), "utf8")
 
 
 def stamps_ns(story: scenes.Story) -> list[int]:
@@ -164,24 +162,61 @@ def tell(seed: int) -> tuple[scenes.Scene, list[list[scenes.Placed]]]:
     raise scenes.SceneError(f"seed {seed}: none of {_ATTEMPTS} stories will do; in the last, {problem}")
 
 
-def _person(placed: scenes.Placed, identity: str) -> scoring.TruePerson:
-    def rounded(box: scoring.Box) -> scoring.Box:
-        x_min, y_min, x_max, y_max = (round(value, 2) for value in box)
-        return x_min, y_min, x_max, y_max
+# --- The ground truth ----------------------------------------------------------------------------------------------
 
-    return scoring.TruePerson(
-        placed.actor, identity, rounded(placed.box), rounded(placed.full_box), round(placed.visible, 3), placed.ignore
+
+def _truth(
+    story: scenes.Story, stamps: Sequence[int], named: Sequence[list[tuple[scenes.Placed, str]]], digest: str
+) -> str:
+    """The json: a line for ``info``, and one for each image and each annotation."""
+    images = [
+        {
+            "id": number,
+            "file_name": f"{frame_name(IMAGE_TOPIC, stamp)}.jpg",
+            "width": scenes.WIDTH,
+            "height": scenes.HEIGHT,
+            **({"noise": True} if number in story.noise else {}),
+        }
+        for number, stamp in enumerate(stamps)
+    ]
+    shown = ((number, placed, identity) for number, here in enumerate(named) for placed, identity in here)
+    annotations = [
+        {
+            "id": count,
+            "image_id": number,
+            "bbox": _xywh(placed.box),
+            "track_id": identity,
+            "visible": round(placed.visible, 3),
+            **({"iscrowd": 1} if placed.ignore else {}),
+        }
+        for count, (number, placed, identity) in enumerate(shown, start=1)
+    ]
+    parts = (
+        f'"info": {json.dumps(_info(story.seed, digest))}',
+        *map(_lines, ("images", "annotations"), (images, annotations)),
     )
+    return "{" + ",\n".join(parts) + "}\n"
 
 
-def _meta(seed: int, digest: str) -> dict[str, object]:
+def _lines(name: str, entries: Sequence[dict[str, Any]]) -> str:
+    lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
+    return f'"{name}": [\n{lines}\n]'
+
+
+def _xywh(box: Sequence[float]) -> list[float]:
+    x_min, y_min, x_max, y_max = (round(value, 2) for value in box)
+    return [x_min, y_min, round(x_max - x_min, 2), round(y_max - y_min, 2)]
+
+
+def _info(seed: int, digest: str) -> dict[str, object]:
     return {
+        "labels": [],
+        "box_kind": "body",
+        "exhaustive": True,
         "generator": GENERATOR,
         "seed": seed,
         "bag": BAG,
         "bag_sha256": digest,
-        "image_width": scenes.WIDTH,
-        "image_height": scenes.HEIGHT,
         "rate": scenes.RATE,
         "topics": [IMAGE_TOPIC, CAMERA_INFO_TOPIC],
         "frame_id": FRAME_ID,

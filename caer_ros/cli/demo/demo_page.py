@@ -16,8 +16,8 @@ from caer_ros.perception.person import EmotionStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from caer_ros.cli.demo.accuracy import Accuracy
     from caer_ros.cli.demo.run_summary import Span, Speed, Subject
-    from caer_ros.cli.demo.scoring import Result
 
 STATUSES = ("UNCERTAIN", "PROFILE_OR_OCCLUDED", "NO_FACE", "TOO_SMALL", "NOT_PREDICTED")
 """What is said of a person without a label, in the order of the legend."""
@@ -49,7 +49,7 @@ class Page:
     people: Sequence[Subject]
     seconds: float
     """Length of the time axis."""
-    result: Result | None
+    result: Accuracy | None
     speed: Speed
     photos: Sequence[Photo]
     video: str

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from caer_ros.cli.console.emotion_node import NODE
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
@@ -21,13 +23,10 @@ if TYPE_CHECKING:
 
     from caer_ros.cli.console.processes import Child
     from caer_ros.cli.console.recorder import Recorded
-    from caer_ros.cli.demo.scoring import GroundTruth
+    from caer_ros.cli.demo.truth import Truth
     from caer_ros.cli.watch.watch import Watcher
     from caer_ros.msg import PerceptionStatus, PersonEmotionArray
     from caer_ros.recordings.sources import Bag, Stream
-
-NODE = "/emotion"
-TRUTH = "ground_truth.json"
 
 DISCOVERY_S = 0.5
 """In this time a node that is already there is seen."""
@@ -63,7 +62,7 @@ class Scenario:
     camera: Stream
     stamps: tuple[int, ...]
     """Of its images (ns), in order."""
-    truth: GroundTruth | None
+    truth: Truth | None
 
     @property
     def seconds(self) -> float:
@@ -77,23 +76,22 @@ class Scenario:
 
     @classmethod
     def of(cls, path: Path | None) -> Scenario:
-        """The bag at ``path``, else the package's. Raises DemoError, SourceError or GroundTruthError."""
-        from caer_ros.cli.demo import demo_bag, scoring
+        """The bag at ``path``, else the package's. Raises DemoError, SourceError or DatasetError."""
+        from caer_ros.cli.demo import demo_bag, truth
+        from caer_ros.recordings.annotations.truth import beside
         from caer_ros.recordings.definitions import TRUTH_TOPIC
 
-        where = demo_bag.committed() if path is None else demo_bag.DemoBag(path, path.resolve().parent / TRUTH)
-        played = cls.without_truth(where.bag)
-        whole = scoring.read(where.truth) if where.truth.exists() else scoring.recorded(where.bag)
-        if whole is None:
+        played = cls.without_truth(demo_bag.committed().bag if path is None else path)
+        known = truth.read(played.bag.path, played.camera.topic)
+        if known is None:
             return played
-        truth = scoring.GroundTruth(tuple(i for i in whole.images if i.stamp_ns in set(played.stamps)), whole.meta)
-        if len(truth.images) < len(played.stamps):
-            source = where.truth if where.truth.exists() else f"the topic {TRUTH_TOPIC}"
+        if len(known.images) < len(played.stamps):
             raise DemoError(
-                f"{source} knows {len(truth.images)} of the {len(played.stamps)} images in {where.bag}: "
-                "it belongs to another bag; remove it to play without ground truth"
+                f"{beside(played.bag.path) or f'the topic {TRUTH_TOPIC}'} knows {len(known.images)} of the "
+                f"{len(played.stamps)} images in {played.bag.path}: it belongs to another bag; remove it to play "
+                "without ground truth"
             )
-        return replace(played, truth=truth)
+        return replace(played, truth=known)
 
     @classmethod
     def without_truth(cls, path: Path) -> Scenario:
@@ -129,7 +127,12 @@ class Takings:
 
 
 def perform(scenario: Scenario, args: argparse.Namespace, out: Path, console: Console) -> Takings:
-    """Start the node, play the bag, and collect what comes back. Raises DemoError; leaves no process behind."""
+    """Start the node, play the bag, and collect what comes back; leaves no process behind.
+
+    Raises:
+        DemoError: the node does not start, or playing failed.
+        ProcessError: the node died.
+    """
     from caer_ros.cli.console.processes import Child
     from caer_ros.cli.console.ros_node import ros_node
 
@@ -142,14 +145,18 @@ def perform(scenario: Scenario, args: argparse.Namespace, out: Path, console: Co
             f"starting the node (model {args.model} on {args.device}, ROS domain {os.environ['ROS_DOMAIN_ID']})"
         )
         started = time.monotonic()
-        node = stack.enter_context(Child(node_command(scenario, args), os.environ, out / "logs" / "node.log"))
+        node = stack.enter_context(
+            Child("the node", node_command(scenario, args), os.environ, out / "logs" / "node.log")
+        )
         status = _wait_until_ready(watcher, node)
         console.print(
             f"ready after {time.monotonic() - started:.1f} s: {status.model_id} {status.model_version} "
             f"on {status.provider}"
         )
         console.print(f"playing {scenario.bag.path}: {len(scenario.stamps)} images, {scenario.seconds:.1f} s")
-        player = stack.enter_context(Child(play_command(scenario, args), os.environ, out / "logs" / "play.log"))
+        player = stack.enter_context(
+            Child("caer play", play_command(scenario, args), os.environ, out / "logs" / "play.log")
+        )
         with display(watcher, scenario, console) as refresh:
             _play(watcher, node, player, scenario.seconds / args.rate, refresh)
             takings.report = json.loads(player.log.read_text().strip().splitlines()[-1])
@@ -163,6 +170,7 @@ def perform(scenario: Scenario, args: argparse.Namespace, out: Path, console: Co
 
 def node_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:
     """The node, listening to the bag's camera, on the bag's clock."""
+    from caer_ros.cli.console import emotion_node
     from caer_ros.cli.play.routes import base_topic, info_topic
     from caer_ros.recordings.sources import COMPRESSED_IMAGE
 
@@ -172,9 +180,7 @@ def node_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:
     parameters = {"model": json.dumps(args.model), "device": json.dumps(args.device)}
     # The player starts when the node is ready, and takes a while: that is no camera failure.
     parameters |= {"use_sim_time": "true", "image_transport": transport, "no_image_timeout": f"{CONNECT_S:.1f}"}
-    command = [sys.executable, "-m", "caer_ros.node.emotion_node", "--ros-args"]
-    command += ["-r", f"image_raw:={camera}", "-r", f"camera_info:={info_topic(camera)}"]
-    return command + [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    return emotion_node.command(camera, info_topic(camera), parameters)
 
 
 def play_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:
@@ -228,7 +234,7 @@ def _wait_until_ready(watcher: Watcher, node: Child) -> PerceptionStatus:
 
     end = time.monotonic() + READY_S
     while not (watcher.status and watcher.status.input_topic):
-        _check(node)
+        node.check()
         if watcher.status and watcher.status.state == PerceptionStatus.FAULT:
             raise DemoError(f"the node does not start: {watcher.status.reason}")
         if time.monotonic() > end:
@@ -244,7 +250,7 @@ def _play(watcher: Watcher, node: Child, player: Child, seconds: float, refresh:
     while player.exit_code is None:
         watcher.spin(None, 0.1)
         refresh()
-        _check(node)
+        node.check()
         if time.monotonic() > end:
             _show_log(player)
             raise DemoError(f"playing {seconds:.0f} s of images did not end in time; {watcher.explain(1, seconds)}")
@@ -262,19 +268,13 @@ def _drain(watcher: Watcher, node: Child, last_ns: int, refresh: Callable[[], No
     while time.monotonic() - begin < DRAIN_S and time.monotonic() - changed < QUIET_S:
         watcher.spin(None, 0.1)
         refresh()
-        _check(node)
+        node.check()
         if watcher.received != received:
             received, changed = watcher.received, time.monotonic()
         elif watcher.message and stamp_ns(watcher.message) >= last_ns:
             status_of_all = status_of_all or watcher.status
             if watcher.status is not status_of_all:
                 return
-
-
-def _check(node: Child) -> None:
-    if node.exit_code is not None:
-        _show_log(node)
-        raise DemoError(f"the node died with exit code {node.exit_code}")
 
 
 def _show_log(child: Child) -> None:

@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from caer_ros.cli.demo import scoring
+from caer_ros.perception.boxes import iou
 from caer_ros.perception.person import EmotionStatus, TrackState
 from caer_ros.recordings.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from caer_ros.cli.demo.truth import Box, TruePerson, Truth
     from caer_ros.msg import PerceptionStatus, PersonEmotion, PersonEmotionArray
 
+SAME_IOU = 0.5
+"""A detection shows the person whom it overlaps by at least this IoU."""
 LONGEST_GAP_S = 1.0
 """Two sightings further apart are two spans."""
 DEMANDED_IMAGES = 10
@@ -38,7 +43,7 @@ class Sighting(NamedTuple):
 
     message: PersonEmotionArray
     person: PersonEmotion
-    true: scoring.TruePerson | None
+    true: TruePerson | None
 
     @property
     def stamp_ns(self) -> int:
@@ -148,15 +153,15 @@ def stamp_ns(message: PersonEmotionArray) -> int:
     return nanoseconds(message.header.stamp)
 
 
-def sightings(messages: Iterable[PersonEmotionArray], truth: scoring.GroundTruth | None) -> list[Sighting]:
+def sightings(messages: Iterable[PersonEmotionArray], truth: Truth | None) -> list[Sighting]:
     """Everybody in every message who was detected (not coasting), and who that truly is."""
     images = {image.stamp_ns: image for image in truth.images} if truth else {}
     found = []
     for message in messages:
         persons = detected(message)
         image = images.get(stamp_ns(message))
-        owners = _owners([box(person) for person in persons], image.persons if image else ())
-        found += [Sighting(message, person, owner) for person, owner in zip(persons, owners, strict=True)]
+        shown = matched_persons([box(person) for person in persons], image.persons if image else ())
+        found += [Sighting(message, person, owner) for person, owner in zip(persons, shown, strict=True)]
     return found
 
 
@@ -165,22 +170,24 @@ def detected(message: PersonEmotionArray) -> list[PersonEmotion]:
     return [person for person in message.persons if person.track_state != TrackState.COASTED]
 
 
-def box(person: PersonEmotion) -> scoring.Box:
+def box(person: PersonEmotion) -> Box:
     """A person's box."""
     return person.x_min, person.y_min, person.x_max, person.y_max
 
 
-def _owners(boxes: Sequence[scoring.Box], persons: Sequence[scoring.TruePerson]) -> list[scoring.TruePerson | None]:
-    """For each box the person it shows: one to one, with most overlap, at least ``scoring.IOU``."""
-    overlap = scoring.overlaps(boxes, [person.box for person in persons])
-    overlap[overlap < scoring.IOU] = 0.0
+def matched_persons(boxes: Sequence[Box], persons: Sequence[TruePerson]) -> list[TruePerson | None]:
+    """For each box the person it shows: one to one, with most overlap, at least ``SAME_IOU``."""
+    overlap = iou(_rows(boxes), _rows([person.box for person in persons]))
+    overlap[overlap < SAME_IOU] = 0.0
     pairs = dict(zip(*linear_sum_assignment(overlap, maximize=True), strict=True))
     return [persons[pairs[i]] if i in pairs and overlap[i, pairs[i]] > 0 else None for i in range(len(boxes))]
 
 
-def subjects(
-    messages: Sequence[PersonEmotionArray], truth: scoring.GroundTruth | None, seen: Sequence[Sighting]
-) -> list[Subject]:
+def _rows(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def subjects(messages: Sequence[PersonEmotionArray], truth: Truth | None, seen: Sequence[Sighting]) -> list[Subject]:
     """Everybody: by the ground truth in its order, else by track in the order of appearance.
 
     Args:
@@ -208,7 +215,7 @@ def subjects(
         if not person.ignore
     )
     names = dict.fromkeys(person.person for image in truth.images for person in image.persons)
-    known = dict.fromkeys(name for name in truth.meta.get("persons", names) if name in names)
+    known = dict.fromkeys(name for name in truth.info.get("persons", names) if name in names)
     owners = track_owners(seen)
     return [
         _subject(
@@ -252,13 +259,6 @@ def unmet(people: Iterable[Subject], expected: Mapping[str, Mapping[str, str]]) 
         elif label and subject.label != label:
             problems.append(f"{subject.name} was mostly {subject.label}, not {label} ({_counts(subject.labels)})")
     return problems
-
-
-def detection_and_identity(messages: Iterable[PersonEmotionArray], truth: scoring.GroundTruth) -> scoring.Result:
-    """Precision, recall, IDF1 and switches of the run."""
-    return scoring.score(
-        truth, [(stamp_ns(m), [(person.track_id, box(person)) for person in detected(m)]) for m in messages]
-    )
 
 
 def speed(

@@ -58,7 +58,7 @@ def number_or_all(text: str) -> int | None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, and print what came out. Returns 0; raises BundleError, EngineError, SourceError or DemoError."""
+    """Compare, and print what came out. Returns 0; raises BundleError, EngineError, SourceError or OutputError."""
     if len(args.models) < 2:
         raise argparse.ArgumentTypeError(
             f"only {args.models[0]} is named; name two models or more, with a space between"

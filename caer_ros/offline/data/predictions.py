@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,6 +138,24 @@ class ImagePrediction:
     """None: predicted image by image, without the pipeline."""
     timing: Timing | None = None
     """None: not recorded from a node."""
+
+
+def only(image: ImagePrediction, rows: NDArray[np.bool_]) -> ImagePrediction:
+    """The same image with some of its persons: those where ``rows`` [P] is true. What is ``pooled`` stays."""
+    tracked = image.tracked and Tracked(
+        ids=tuple(name for name, chosen in zip(image.tracked.ids, rows.tolist(), strict=True) if chosen),
+        coasted=image.tracked.coasted[rows],
+        smoothed=image.tracked.smoothed[rows],
+        top=image.tracked.top[rows],
+    )
+    return replace(
+        image,
+        boxes=image.boxes[rows],
+        scores=image.scores[rows],
+        emotions=image.emotions[rows],
+        vad=None if image.vad is None else image.vad[rows],
+        tracked=tracked,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,6 +32,26 @@ if TYPE_CHECKING:
     from caer_ros.recordings.annotations.sample import Array, Sample
 
 
+FILE = "ground_truth.json"
+"""Beside a bag: its annotations in the format "own"."""
+
+
+def of_bag(bag: Path, image_topic: str, file: Path | None = None) -> Dataset:
+    """The ground truth of one camera: ``file``, else ``FILE`` beside the bag, else the bag's own topic.
+
+    Raises:
+        SourceError, DatasetError: as ``from_json`` and ``from_topic``.
+    """
+    file = file or beside(bag)
+    return from_topic(bag, image_topic) if file is None else from_json(file, bag, image_topic)
+
+
+def beside(bag: Path) -> Path | None:
+    """``FILE`` beside the bag, where there is one."""
+    file = bag.resolve().parent / FILE
+    return file if file.exists() else None
+
+
 def from_topic(bag: Path, image_topic: str | None = None, topic: str = TRUTH_TOPIC) -> Dataset:
     """The ground truth on a topic of the bag.
 

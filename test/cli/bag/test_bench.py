@@ -208,7 +208,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.
 
 def test_torch_is_not_needed(tmp_path: Path) -> None:
     code = (
-        "import sys; import caer_ros.cli.bag.bench, caer_ros.cli.bag.bag_truth, caer_ros.cli.bag.bench_metrics;"
+        "import sys; import caer_ros.cli.bag.bench, caer_ros.cli.bag.bench_metrics;"
         "import caer_ros.offline.evaluation.bags.bag_evaluate, caer_ros.offline.evaluation.bags.bag_inputs;"
         "import caer_ros.offline.reports.bag.bag_report, caer_ros.offline.evaluation.bags.published_messages;"
         "import caer_ros.offline.evaluation.bags.as_recorded, caer_ros.offline.evaluation.predict;"

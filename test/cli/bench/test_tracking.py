@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ros_process import CAER, environment, run
 
 from caer_ros.cli.bench import figures, tracking
-from caer_ros.cli.demo.scoring import Result, TruePerson
-from caer_ros.perception.person import BoxKind, EmotionStatus, Person
+from caer_ros.cli.demo.accuracy import Accuracy
+from caer_ros.recordings.frames import Frame
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_one_image_a_second_was_judged_and_people_were_found(report):
 
 
 def result(true_positives, switches, false_positives=0):
-    return Result(
+    return Accuracy(
         images=10,
         unprocessed=0,
         demanded=10,
@@ -101,9 +101,12 @@ def test_somebody_who_was_never_found_has_no_agreement():
     }
 
 
+PIXELS = np.zeros((1, 1, 3), np.uint8)
+
+
 def stamps(rate, count=50, period_ms=100):
-    frames = [(1_000_000_000 + i * period_ms * 1_000_000, i) for i in range(count)]
-    return [index for _, index in tracking.taken(frames, rate)]
+    frames = [Frame(str(i), 1_000_000_000 + i * period_ms * 1_000_000, PIXELS) for i in range(count)]
+    return [int(frame.name) for frame in tracking.taken(frames, rate)]
 
 
 def test_without_a_rate_every_image_is_taken():
@@ -124,25 +127,3 @@ def test_a_model_of_any_speed_takes_so_many_images(rate, count):
     taken = stamps(rate, count)
     assert taken == sorted(set(taken))
     assert len(taken) == pytest.approx(min(count, 0.1 * (count - 1) * rate), abs=2)
-
-
-def person(*box):
-    return Person(np.array(box, np.float32), 0.9, BoxKind.BODY, np.zeros(1, np.float32), EmotionStatus.OK)
-
-
-def true(name, box, ignore=False):
-    return TruePerson(name, f"{name}/1", box, box, 1.0, ignore)
-
-
-def test_the_demanded_are_matched_with_what_overlaps_them_most():
-    persons = [true("ann", (0, 0, 10, 10)), true("bob", (100, 0, 110, 10)), true("cy", (200, 0, 210, 10), ignore=True)]
-    seen = [person(100, 0, 110, 11), person(0, 0, 10, 9), person(0, 0, 10, 7), person(200, 0, 210, 10)]
-    found = {who.person: detection for who, detection in tracking.matches(persons, seen)}
-    assert set(found) == {"ann", "bob"}
-    assert found["ann"] is seen[1]
-    assert found["bob"] is seen[0]
-
-
-def test_too_little_overlap_is_no_match():
-    assert tracking.matches([true("ann", (0, 0, 10, 10))], [person(0, 0, 10, 4.9)]) == []
-    assert tracking.matches([], []) == []

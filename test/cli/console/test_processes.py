@@ -23,7 +23,7 @@ time.sleep(60)
 
 
 def child(code, tmp_path):
-    return Child([sys.executable, "-c", code], os.environ, tmp_path / "log")
+    return Child("a child", [sys.executable, "-c", code], os.environ, tmp_path / "log")
 
 
 def running(pid):

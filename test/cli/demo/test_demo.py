@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from ros_process import CAER, environment, process, run, until
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from caer_ros.cli.console.output_folder import OutputError
 from caer_ros.cli.demo import demo, demo_bag, scenes
 from caer_ros.cli.demo.demo import prepare
 from caer_ros.cli.demo.performance import DemoError, Scenario, node_command, play_command
@@ -149,8 +151,9 @@ def test_it_fails_with_the_last_words_of_a_node_that_died(people_bag, tmp_path):
         (node,) = children(env, "caer_ros.node.emotion_node")
         os.kill(node, signal.SIGKILL)
         assert running.wait(40) == 1
-        assert "caer demo: the node died with exit code -9" in running.stderr, running.output()
+        assert "caer demo: the node ended with exit code -9" in running.stderr, running.output()
         assert "waiting for images" in running.stderr  # from its log
+        assert "the whole logs are in" in running.stderr
         assert not children(env, "play")
 
 
@@ -179,6 +182,22 @@ def test_a_single_shot_model_on_a_bag_that_carries_its_own_truth(tmp_path):
     assert "face" not in page.partition("<body>")[2]
 
 
+@slow
+def test_a_robot_without_the_offline_companion_shows_all_but_the_accuracy(people_bag, tmp_path):
+    """The same command, in a Python that has no caer_ros.offline."""
+    out = tmp_path / "out"
+    without = "import sys; sys.modules['caer_ros.offline'] = None; from caer_ros.cli.command_line import main; "
+    words = ["demo", "--bag", str(people_bag), "--out", str(out), "--rate", "0.5"]
+    command = [sys.executable, "-c", f"{without}sys.exit(main({words!r}))"]
+    ended = run(command, environment(tmp_path), tmp_path / "demo", LIMIT)
+    assert ended.popen.returncode == 0, ended.output()
+    assert "need the offline companion, which is not installed here" in ended.stdout
+    said = json.loads((out / "summary.json").read_text())
+    assert said["detection_and_identity"] is None
+    assert {person["name"] for person in said["persons"] if person["found"]} == {"astronaut", "cameraman"}
+    assert (out / "index.html").exists()
+
+
 # --- What is played ---
 
 
@@ -196,14 +215,15 @@ def write_truthful(folder, stamps, true_stamps=None):
         for stamp in true_stamps or stamps:
             true = PersonEmotion(
                 track_id="1-1",
-                top_label="Surprise",
+                scores=[1.0],
                 box_kind=PersonEmotion.BOX_BODY,
                 x_min=120.0,
                 y_min=40.0,
                 x_max=200.0,
                 y_max=200.0,
             )
-            writer.write(truth, stamp, serialize_message(stamped(PersonEmotionArray(persons=[true]), stamp)))
+            said = PersonEmotionArray(persons=[true], labels=["Surprise"], image_width=320, image_height=240)
+            writer.write(truth, stamp, serialize_message(stamped(said, stamp)))
     return bag
 
 
@@ -213,9 +233,9 @@ def test_a_bag_may_carry_its_own_ground_truth(tmp_path):
     truth = Scenario.of(bag).truth
     assert [image.stamp_ns for image in truth.images] == stamps
     (person,) = truth.images[0].persons
-    assert (person.person, person.identity, person.ignore) == ("Surprise_1-1", "Surprise_1-1/1", False)
-    assert person.box == person.full_box == (120.0, 40.0, 200.0, 200.0)
-    write_truth(tmp_path, stamps)
+    assert (person.person, person.identity, person.ignore) == ("Surprise_1-1", "1-1", False)
+    assert person.box == (120.0, 40.0, 200.0, 200.0)
+    write_truth(tmp_path, stamps, "camera/image/compressed")
     assert Scenario.of(bag).truth.images[0].persons == ()  # a file beside the bag is preferred
 
 
@@ -232,9 +252,13 @@ def write_images(folder, stamps):
     return write_bag(folder / "bag", messages)
 
 
-def write_truth(folder, stamps):
-    images = [{"stamp_ns": stamp, "noise": False, "persons": []} for stamp in stamps]
-    (folder / "ground_truth.json").write_text(json.dumps({"meta": {}, "images": images}))
+def write_truth(folder, stamps, camera="cam/image/compressed"):
+    images = [
+        {"id": stamp, "file_name": f"{camera}/{stamp}.jpg", "stamp": stamp, "width": 40, "height": 30}
+        for stamp in stamps
+    ]
+    content = {"info": {"labels": []}, "images": images, "annotations": []}
+    (folder / "ground_truth.json").write_text(json.dumps(content))
 
 
 def test_a_scenario_is_a_bag_and_what_is_known_about_it(tmp_path):
@@ -319,7 +343,7 @@ def test_an_empty_folder_is_taken(tmp_path):
 def test_a_folder_that_is_not_ours_is_refused_and_left_alone(tmp_path, names):
     for name in names:
         (tmp_path / name).write_text("precious")
-    with pytest.raises(DemoError, match=rf"holds {names[-1]}, which no demo wrote"):
+    with pytest.raises(OutputError, match=rf"holds {names[-1]}, which no demo wrote"):
         prepare(tmp_path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names)
 
@@ -337,5 +361,5 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
 
 def test_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("precious")
-    with pytest.raises(DemoError, match=r"out: is a file"):
+    with pytest.raises(OutputError, match=r"out: is a file"):
         prepare(tmp_path / "out")

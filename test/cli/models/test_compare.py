@@ -12,7 +12,7 @@ from graphs import write_bundle
 from std_msgs.msg import String
 
 from caer_ros import share
-from caer_ros.cli.demo.performance import DemoError
+from caer_ros.cli.console.output_folder import OutputError
 from caer_ros.cli.models import compare as models_compare
 from caer_ros.cli.models.compare_frames import Chosen, spread
 from caer_ros.cli.models.compare_pictures import numbered, side_by_side
@@ -310,7 +310,7 @@ def test_bad_input_is_refused_and_nothing_written(models, folder, tmp_path):
         compare(*models, "--on", folder, "--topic", "/camera", "--output", out)
     assert not out.exists()
     (empty / "mine.txt").write_text("keep me")
-    with pytest.raises(DemoError, match=r"holds mine\.txt"):
+    with pytest.raises(OutputError, match=r"holds mine\.txt"):
         compare(*models, "--on", folder, "--output", empty)
     assert (empty / "mine.txt").exists()
 

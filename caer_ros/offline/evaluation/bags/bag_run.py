@@ -142,7 +142,7 @@ def run_bag(
             for sample, picture in pictures:
                 source.sample, source.decoding = sample, picture.seconds
                 frame = follow(picture.pixels, _stamp(sample))
-                images.append(_image(bundle, sample, frame, source.pooled))
+                images.append(image_of(bundle, sample, frame, source.pooled))
                 for stage, spent in frame.seconds.items():
                     seconds[stage] += spent
     if not images:
@@ -166,7 +166,15 @@ def _header(bundle: Bundle, source: str, follow: Pipeline) -> PredictionHeader:
     return header_of(bundle, source, thresholds)
 
 
-def _image(bundle: Bundle, sample: Sample, frame: Frame, pooled: Array | None) -> ImagePrediction:
+def image_of(bundle: Bundle, sample: Sample, frame: Frame, pooled: Array | None = None) -> ImagePrediction:
+    """What the pipeline said of a sample's image, as an entry of the table.
+
+    Args:
+        bundle: that runs.
+        sample: of the image.
+        frame: that the pipeline gave.
+        pooled: scores [N,E] read in the annotated boxes, not calibrated; None: not computed.
+    """
     persons, labels = frame.persons, len(bundle.labels)
     unknown = np.full(3, np.nan, np.float32)  # of those who coast
     vads = [unknown if person.vad is None else person.vad for person in persons]

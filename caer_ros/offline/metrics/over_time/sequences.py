@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caer_ros.offline.data.predictions import only
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -70,20 +72,4 @@ def _published(image: ImagePrediction, least: np.float32) -> ImagePrediction:
     told = image.scores >= least
     if image.tracked is not None:
         told |= np.array(image.tracked.ids, np.str_).astype(bool)
-    if told.all():
-        return image
-    tracked = image.tracked and replace(
-        image.tracked,
-        ids=tuple(np.array(image.tracked.ids, object)[told]),
-        coasted=image.tracked.coasted[told],
-        smoothed=image.tracked.smoothed[told],
-        top=image.tracked.top[told],
-    )
-    return replace(
-        image,
-        boxes=image.boxes[told],
-        scores=image.scores[told],
-        emotions=image.emotions[told],
-        vad=None if image.vad is None else image.vad[told],
-        tracked=tracked,
-    )
+    return image if told.all() else only(image, told)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from caer_ros.offline.metrics import matching
 from caer_ros.offline.metrics.joined import MetricsError
-from caer_ros.offline.metrics.matching import match
 from caer_ros.offline.metrics.over_time.sequences import ids, published, sequences
 from caer_ros.perception.boxes import iou
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.offline.data.predictions import ImagePrediction
     from caer_ros.offline.metrics.joined import Floats, Joined
+    from caer_ros.recordings.annotations.sample import Sample
 
     Indices = NDArray[np.intp]
 
@@ -138,13 +140,18 @@ class _Counts:
     left_out: int
 
 
-def tracking(joined: Joined) -> Tracking:
+def tracking(joined: Joined, keep_last: bool = False) -> Tracking:
     """How well persons are tracked.
 
     Only persons with a track id are annotated tracks, and only sequences (see ``sequences``) with such a person count;
     ids of two sequences are never the same person. A detection that matches a person without a track id at IoU 0.5, or
     nobody and lies with half of its area in an ignored region, is left out. A detection without an id is a track of
     its own. Time does not matter but for the order: to leave and return is to be tracked if the id is the same.
+
+    Args:
+        joined: samples and what was published.
+        keep_last: which ids CLEAR MOT keeps where it can: those of the image before, as TrackEval does; or if true
+            everybody's last one, as motmetrics does.
 
     Raises:
         MetricsError: no track is annotated, or the tracker had no part in the predictions; or two persons of an image
@@ -161,7 +168,7 @@ def tracking(joined: Joined) -> Tracking:
     ]
     if not chosen:
         raise MetricsError("no track is annotated: no person of the samples has a track id")
-    parts = [_counts(sequence) for sequence in _read(joined, chosen)]
+    parts = [_counts(sequence, keep_last) for sequence in _read(joined, chosen)]
     total = {field.name: sum(getattr(part, field.name) for part in parts) for field in fields(_Counts)}
     return _tracking(_Counts(**total), joined, chosen)
 
@@ -217,14 +224,28 @@ def _read(joined: Joined, chosen: Sequence[Indices]) -> Iterator[_Sequence]:
 
 
 def _counted(joined: Joined) -> list[Indices]:
-    """Rows of the detections that count, for each image."""
-    matches = match(joined, thresholds=[IDENTITY_IOU])
-    without = np.array([not track for sample in joined.samples for track in sample.track_ids], bool)
-    person, ignored = matches.person[0], matches.ignored[0].copy()
-    ignored[person >= 0] = without[person[person >= 0]]
-    first = np.searchsorted(matches.image, np.arange(len(joined.images) + 1))
-    rows = [matches.row[low:high][~ignored[low:high]] for low, high in pairwise(first)]
-    return [np.sort(image) for image in rows]
+    """For each image the rows of the detections that count. Who is who goes by overlap, as in TrackEval: a tracker may
+    publish a faint detection, so scores do not matter here.
+    """
+    return [
+        np.arange(len(image.boxes))
+        if all(sample.track_ids) and not len(sample.ignore)
+        else _not_left_out(sample, image)
+        for sample, image in zip(joined.samples, joined.images, strict=True)
+    ]
+
+
+def _not_left_out(sample: Sample, image: ImagePrediction) -> Indices:
+    overlap = iou(image.boxes.astype(np.float64), sample.boxes.astype(np.float64))
+    overlap[overlap < IDENTITY_IOU - _EPS] = 0.0
+    detection, person = linear_sum_assignment(overlap, maximize=True)
+    theirs = overlap[detection, person] > 0
+    regions = np.ones(len(sample.ignore), bool)
+    inside = matching.iou(matching.xywh(image.boxes, image.size), matching.xywh(sample.ignore, sample.size), regions)
+    left_out = (inside >= IDENTITY_IOU).any(axis=1)
+    without = np.array([not track for track in sample.track_ids], bool)
+    left_out[detection[theirs]] = without[person[theirs]]
+    return np.flatnonzero(~left_out)
 
 
 def _refuse_twice(image_id: str, what: str, names: list[str]) -> None:
@@ -257,7 +278,7 @@ def _numbers(names: list[str]) -> Indices:
     return np.array([known.setdefault(name or place, len(known)) for place, name in enumerate(names)], np.intp)
 
 
-def _counts(sequence: _Sequence) -> _Counts:
+def _counts(sequence: _Sequence, keep_last: bool) -> _Counts:
     track_boxes, id_boxes = np.bincount(sequence.tracks), np.bincount(sequence.ids)
     # Pairs of a track and an id, of which most never meet, by number; and which of them each pair of boxes is.
     both, pair = np.unique(
@@ -271,7 +292,7 @@ def _counts(sequence: _Sequence) -> _Counts:
     reached = overlap >= ALPHAS[:, None] - _EPS
     together = np.array([np.bincount(matched_pair[row], minlength=len(both)) for row in reached])
     identical = np.bincount(pair[sequence.overlap >= IDENTITY_IOU], minlength=len(both))
-    clear = _clear(sequence)
+    clear = _clear(sequence, keep_last)
     return _Counts(
         reached=reached.sum(axis=1).astype(np.float64),
         association=(together**2 / np.maximum(boxes - together, 1)).sum(axis=1),
@@ -330,8 +351,9 @@ def _most(together: Indices, track: Indices, name: Indices) -> int:
     return int(shared[_best(track[met], name[met], shared)].sum())
 
 
-def _clear(sequence: _Sequence) -> _Clear:
-    """CLEAR MOT: in each image the ids of the image before are kept where they can be, then the overlap is largest.
+def _clear(sequence: _Sequence, keep_last: bool) -> _Clear:
+    """CLEAR MOT: in each image the ids of the image before (or everybody's last one) are kept where they can be, then
+    the overlap is largest.
 
     As in TrackEval, an image without persons or without detections does not end "the image before".
     """
@@ -346,7 +368,8 @@ def _clear(sequence: _Sequence) -> _Clear:
     for low, high in pairwise(first.tolist()):
         person, detection = sequence.person[near[low:high]], sequence.detection[near[low:high]]
         track, name = sequence.tracks[person], sequence.ids[detection]
-        stays = np.array([before.get(key) == value for key, value in zip(track, name, strict=True)], bool)
+        kept = last if keep_last else before
+        stays = np.array([kept.get(key) == value for key, value in zip(track, name, strict=True)], bool)
         best = _best(person, detection, _STAY * stays + sequence.overlap[near[low:high]])
         matched[person[best]] = True
         before = dict(zip(track[best].tolist(), name[best].tolist(), strict=True))

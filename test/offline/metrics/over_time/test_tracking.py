@@ -113,10 +113,18 @@ def recording():
 
 def test_equals_motmetrics():
     """Golden values: motmetrics 1.4.0 (PyPI), `recording()` into MOTAccumulator with iou_matrix(max_iou=0.5)."""
-    result = tracking(together(recording()))
+    result = tracking(together(recording()), keep_last=True)
     assert (result.persons, result.matched, result.detections - result.matched) == (460, 411, 19)
     assert (result.switches, result.fragmentations, result.identity_matches) == (22, 47, 135)
     assert result.idf1 == pytest.approx(0.303371, abs=1e-6)
+
+
+def test_whose_id_is_kept():
+    """Found as 1, missed, then as 1 and more closely as 2: TrackEval goes on with 2, and back; motmetrics with 1."""
+    both = [box(0, 5), box(0)], ["1", "2"]
+    seen = [([box(0)], ["1"]), ([box(3)], ["9"]), both, ([box(0)], ["1"])]
+    frames = [(annotated(f"f/{n}", 1 + n, [box(0)], ["p"]), found(f"f/{n}", *those)) for n, those in enumerate(seen)]
+    assert [tracking(together(frames), keep).switches for keep in (False, True)] == [2, 0]
 
 
 def test_a_person_who_is_missed_in_between_is_fragmented():
@@ -237,6 +245,14 @@ def test_a_person_half_in_the_region_may_be_found_again_in_it():
         (annotated("f/1", 1, [box(0)], ["p"], ignore=region), found("f/1", [box(0), box(0, 20)], ["1", "2"])),
     ]
     assert tracking(together(frames)).detections == 1
+
+
+def test_the_detection_that_fits_a_person_best_is_theirs_and_not_the_surest_one():
+    """Two detections of one person; the surer one fits less and lies half in the region, so that it is the crowd's."""
+    region = np.array([[25, 0, 100, 50]], np.float32)
+    seen = found("f/1", [box(0), box(0, 10)], ["1", "2"], scores=[0.4, 0.9])
+    result = tracking(together([(annotated("f/1", 1, [box(0)], ["p"], ignore=region), seen)]))
+    assert (result.matched, result.detections, result.left_out) == (1, 1, 1)
 
 
 def test_sequences_without_tracks_are_left_out():
