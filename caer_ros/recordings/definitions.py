@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
 PERSONS = "caer_ros/msg/PersonEmotionArray"
+STATUS = "caer_ros/msg/PerceptionStatus"
 TRUTH_TOPIC = "/ground_truth/persons"
 """Topic of type ``PERSONS`` on which a bag may carry its ground truth."""
 

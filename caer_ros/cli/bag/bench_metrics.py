@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from caer_ros.offline.evaluation.bags.as_recorded import Account
     from caer_ros.offline.evaluation.bags.bag_summary import BagEvaluation
 
 
@@ -65,14 +66,19 @@ def _strict_found(evaluation: BagEvaluation) -> float:
     return float(strict.oer.found[0]) if strict and strict.oer.persons else math.nan
 
 
-def _part(fate: str) -> Callable[[BagEvaluation], float]:
-    """Part of the bag's frames that had this fate."""
+def _part(count: Callable[[Account], int]) -> Callable[[BagEvaluation], float]:
+    """So many of the bag's frames."""
 
     def read(evaluation: BagEvaluation) -> float:
         account = evaluation.account
-        return getattr(account.frames, fate) / account.frames.total if account and account.frames.total else math.nan
+        return count(account) / account.frames.total if account and account.frames.total else math.nan
 
     return read
+
+
+def _dropped(account: Account) -> int:
+    """Frames without an answer that the node dropped, by its own count; it may count some that are not in the bag."""
+    return min(account.drops, account.frames.unanswered)
 
 
 _LABELS, _PERSONS, _TRACKS = "annotated emotions", "annotated persons", "persons annotated with track ids"
@@ -112,10 +118,18 @@ METRICS = {
     "processing_p95": Metric("s in the node, 95 %", _MESSAGES, _at("timing.processing.p95")),
     "inference_p50": Metric("s in the networks, median", _MESSAGES, _at("timing.inference.median")),
     "inference_p95": Metric("s in the networks, 95 %", _MESSAGES, _at("timing.inference.p95")),
-    "in_time_part": Metric("part of the frames answered by the deadline", _FRAMES, _part("in_time")),
-    "late_part": Metric("part of the frames answered after the deadline", _FRAMES, _part("late")),
-    "dropped_part": Metric("part of the frames replaced in the node's mailbox", _FRAMES, _part("dropped")),
-    "lost_part": Metric("part of the frames without an answer, and not dropped", _FRAMES, _part("lost")),
+    "in_time_part": Metric(
+        "part of the frames answered by the deadline", _FRAMES, _part(lambda account: account.frames.in_time)
+    ),
+    "late_part": Metric(
+        "part of the frames answered after the deadline", _FRAMES, _part(lambda account: account.frames.late)
+    ),
+    "dropped_part": Metric("part of the frames replaced in the node's mailbox, by its count", _FRAMES, _part(_dropped)),
+    "lost_part": Metric(
+        "part of the frames without an answer, and not dropped",
+        _FRAMES,
+        _part(lambda account: account.frames.unanswered - _dropped(account)),
+    ),
     "messages": Metric("that the node published", "a running node", _at("timing.messages")),
 }
 """Metrics by name. Those of persons are streaming (by the newest message at the deadline) unless called strict."""

@@ -89,12 +89,18 @@ def fates(result: BagEvaluation) -> Table:
     rows = [
         ("answered in time", account.annotated.in_time, account.frames.in_time),
         ("answered late", account.annotated.late, account.frames.late),
-        ("dropped by the node", account.annotated.dropped, account.frames.dropped),
-        ("lost: no answer, and no drop was told of", account.annotated.lost, account.frames.lost),
+        ("no answer", account.annotated.unanswered, account.frames.unanswered),
+        ("dropped by the node, by its own count", None, account.drops),
+        *(
+            (("rejected by the node, by its own count", None, account.rejected),)
+            if account.rejected is not None
+            else ()
+        ),
+        ("no answer, unknown why", None, account.unexplained),
         ("answered, but the recorder lost the image", sum(account.image_missing), account.images_missing),
-        ("dropped, and the recorder lost the image", None, account.images_lost),
+        ("dropped or rejected, and the recorder lost the image", None, account.images_lost),
     ]
-    title = f"Frames, by {1000 * account.deadline:g} ms after their stamp; the node told of {account.drops:,} drops"
+    title = f"Frames, by {1000 * account.deadline:g} ms after their stamp"
     shown = tuple((name, "—" if some is None else f"{some:,}", f"{every:,}") for name, some, every in rows)
     return Table(title, ("frames", "annotated", "all"), shown)
 

@@ -26,7 +26,7 @@ def evaluation(**changed: Any) -> Any:
         "tracking": SimpleNamespace(hota=0.7, association_accuracy=0.8, idf1=0.9, switches=3),
         "stability": SimpleNamespace(flicker_per_minute=4.0, right=0.6, delay_median=0.4, never=1),
         "timing": SimpleNamespace(latency=times[0], processing=times[1], inference=times[2], messages=12),
-        "account": Account(0.2, (), (), Fates(0, 0, 0, 0), Fates(6, 1, 2, 1), 2, 0, 0, 0, 0, ()),
+        "account": Account(0.2, (), (), Fates(0, 0, 0), Fates(6, 1, 3), 2, None, 1, 0, 0, 0, 0, ()),
     }
     return SimpleNamespace(**(parts | changed))
 

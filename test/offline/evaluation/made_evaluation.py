@@ -84,7 +84,7 @@ def recorded(recording):
     samples, published = recording.dataset.samples, _published(recording.answers)
     judged = as_recorded.streaming(published, samples, DEADLINE)
     account = as_recorded.account(published, samples, [sample.stamp for sample in samples], DEADLINE)
-    table, kept = as_recorded.strict(published, samples, DEADLINE, account)
+    table, kept = as_recorded.strict(published, samples, DEADLINE)
     return made(
         recording,
         bag_measures.measure(recording.dataset, judged),

@@ -73,12 +73,16 @@ def test_every_fate_is_counted(recorded):
     account, table = recorded.account, rows(bag_tables.fates(recorded))
     assert table["answered in time"] == (str(account.annotated.in_time), str(account.frames.in_time))
     assert table["answered late"] == (str(account.annotated.late), str(account.frames.late))
-    assert table["dropped by the node"] == (str(account.annotated.dropped), str(account.frames.dropped))
-    lost = table["lost: no answer, and no drop was told of"]
-    assert lost == (str(account.annotated.lost), str(account.frames.lost))
-    four = [list(table.values())[number][0] for number in range(4)]
-    assert sum(map(int, four)) == len(account.fates) == 40
-    assert min(map(int, four)) > 0, "the recording has all of them"
+    assert table["no answer"] == (str(account.annotated.unanswered), str(account.frames.unanswered))
+    three = [list(table.values())[number][0] for number in range(3)]
+    assert sum(map(int, three)) == len(account.fates) == 40
+    assert min(map(int, three)) > 0, "the recording has all of them"
+    assert table["dropped by the node, by its own count"] == ("—", str(account.drops))
+    assert table["no answer, unknown why"] == ("—", str(account.unexplained))
+    assert account.drops + account.unexplained == account.frames.unanswered
+    assert "rejected by the node, by its own count" not in table, "no status is recorded"
+    told = rows(bag_tables.fates(replace(recorded, account=replace(account, rejected=3))))
+    assert told["rejected by the node, by its own count"] == ("—", "3")
 
 
 def test_times_are_in_milliseconds(recorded):

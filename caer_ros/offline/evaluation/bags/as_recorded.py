@@ -2,8 +2,8 @@
 
 *Streaming* asks what a listener knew: a deadline after each annotated frame, the newest message by then is judged,
 whichever image it speaks of, so that slow and fast models compare honestly (after Li et al., ECCV 2020, "Towards
-Streaming Perception"). *Strict* asks for the answer to that very frame. Frames that were answered in time, late,
-dropped by the node, or lost on the way are told apart by ``account``.
+Streaming Perception"). *Strict* asks for the answer to that very frame. Which frames were answered in time, late or not
+at all is told by ``account``, beside how many images the node counts as dropped and rejected.
 
 Times are header stamps of images and the messages' ``published`` (ROS clock): both on one clock, or deadlines mean
 nothing; the notes of ``over_time.timing`` say where it looks otherwise. Deadlines are seconds, 0 or more.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.offline.evaluation.bags.published_messages import Counted
     from caer_ros.offline.metrics.detection import PersonDetection
     from caer_ros.offline.metrics.joined import Floats
     from caer_ros.offline.metrics.on_the_field import OnTheField
@@ -38,8 +39,6 @@ DEADLINES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
 """s, of the curve: from faster than a camera's period to slower than a listener's patience."""
 WARNING = "WARNING"
 """How a note begins that makes the numbers doubtful as a whole."""
-_JITTER = 0.5
-"""Periods of the camera by which the time of an image's arrival, where it is not known, may be off."""
 
 
 class Fate(Enum):
@@ -49,11 +48,9 @@ class Fate(Enum):
     """Answered by the deadline."""
     LATE = "late"
     """Answered, after the deadline."""
-    DROPPED = "dropped"
-    """Replaced by a newer image in the node's mailbox: the node said so."""
-    LOST = "lost"
-    """No answer, and none that the node admits to have dropped: the image did not reach the node, could not be decoded
-    or came out of order, or the node was not running; or the answer was lost before it was recorded."""
+    UNANSWERED = "no answer"
+    """There is no answer in the recording. Why is not known of a single frame: the node dropped it for a newer one or
+    could not decode it, or was not running; or the image did not reach the node, or the answer not the recorder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +59,18 @@ class Fates:
 
     in_time: int
     late: int
-    dropped: int
-    lost: int
+    unanswered: int
 
     @classmethod
     def count(cls, fates: Iterable[Fate]) -> Fates:
         """Counts them."""
         counts = Counter(fates)
-        return cls(*(counts[fate] for fate in (Fate.IN_TIME, Fate.LATE, Fate.DROPPED, Fate.LOST)))
+        return cls(*(counts[fate] for fate in Fate))
 
     @property
     def total(self) -> int:
         """All frames."""
-        return self.in_time + self.late + self.dropped + self.lost
+        return self.in_time + self.late + self.unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +87,21 @@ class Account:
     frames: Fates
     """Fates of all known frames: those whose image or whose answer is in the bag."""
     drops: int
-    """Drops that the node told of in all its messages."""
+    """Images that the node replaced by newer ones, by its own count: that of its messages or that of its status,
+    whichever is larger, for the recording may lack some of either."""
+    rejected: int | None
+    """Images that the node could not decode or that came too late, by its status; None: no status is recorded."""
+    unexplained: int
+    """At least so many of the frames without an answer are none that the node counts: unknown why."""
     images_missing: int
     """Frames whose answer is in the bag and whose image is not."""
     images_lost: int
-    """Frames that the node told to have dropped, and of which there is no image in the bag. Those that its first
-    message tells of are not among them: they may be of before the recording."""
+    """Images that the node counts beyond the frames without an answer: at least so many of the dropped and rejected
+    ones are not in the bag."""
     before_first: int
-    """Frames of ``frames.lost`` before the first answered frame: the node may not have been ready."""
+    """Frames without an answer before the first answered one: the node may not have been ready."""
     after_last: int
-    """Frames of ``frames.lost`` after the last answered frame: the node may have been stopped."""
+    """Frames without an answer after the last answered one: the node may have been stopped."""
     notes: tuple[str, ...]
     """What is odd about the recording, one sentence each."""
 
@@ -151,30 +152,28 @@ def streaming(published: Predictions, samples: Sequence[Sample], deadline: float
     return _judged(published, samples, chosen, f"newest answer after {1000 * deadline:g} ms")
 
 
-def strict(
-    published: Predictions, samples: Sequence[Sample], deadline: float, account: Account
-) -> tuple[Predictions, list[Sample]]:
-    """The answers to the very frames. Where it came late or the node dropped the frame, nobody counts as found.
+def strict(published: Predictions, samples: Sequence[Sample], deadline: float) -> tuple[Predictions, list[Sample]]:
+    """The answers to the very frames. Where there is none, or it came late, nobody counts as found.
 
     Args:
         published, samples, deadline: as of ``streaming``.
-        account: of the same.
 
     Returns:
-        One entry for each sample that is not LOST, and these samples.
+        One entry for each sample from the first answered frame to the last, as the node may not have been running
+        before and after; and these samples.
 
     Raises:
-        MetricsError: as ``streaming``; or the account is of other samples, or of another deadline.
+        MetricsError: as ``streaming``.
     """
     messages = _Messages(published)
-    _stamps(samples, messages)
-    if account.deadline != deadline or len(account.fates) != len(samples):
-        raise MetricsError(
-            f"the account is of {len(account.fates)} frames by {account.deadline:g} s, not of {len(samples)} by "
-            f"{deadline:g} s"
-        )
-    kept = [(sample, fate) for sample, fate in zip(samples, account.fates, strict=True) if fate is not Fate.LOST]
-    chosen = [messages.by_stamp.get(sample.stamp or 0) if fate is Fate.IN_TIME else None for sample, fate in kept]
+    stamps, longest = _stamps(samples, messages).tolist(), _nanoseconds(deadline)
+    first, last = min(messages.by_stamp, default=0), max(messages.by_stamp, default=-1)
+    kept = [(sample, stamp) for sample, stamp in zip(samples, stamps, strict=True) if first <= stamp <= last]
+    answers = [messages.by_stamp.get(stamp) for _, stamp in kept]
+    chosen = [
+        answer if answer is not None and _timing(answer).published <= stamp + longest else None
+        for answer, (_, stamp) in zip(answers, kept, strict=True)
+    ]
     left = [sample for sample, _ in kept]
     return _judged(published, left, chosen, f"own answer within {1000 * deadline:g} ms"), left
 
@@ -229,19 +228,19 @@ def point(deadline: float, judged: Predictions, dataset: Dataset, any_box_kind: 
     return Point.of(deadline, oer(known), pd(known))
 
 
-def account(published: Predictions, samples: Sequence[Sample], image_stamps: Sequence[int], deadline: float) -> Account:
-    """What became of each frame.
-
-    A frame without an answer was DROPPED if the node counts it. A message counts what the mailbox dropped between the
-    message before and itself; an image is dropped when the next one arrives, and while one image is in work others
-    arrive. So a frame between two answered ones is counted by the earlier answer if the image after the frame arrived
-    before that answer was published, else by the later one. If a message counts fewer drops than there are such frames,
-    the latest are DROPPED and the others LOST: which of them were, cannot be told. If it counts more, the others
-    between its neighbours may be meant, as far as the times allow; drops that are left then are ``images_lost``.
+def account(
+    published: Predictions,
+    samples: Sequence[Sample],
+    image_stamps: Sequence[int],
+    deadline: float,
+    counted: Counted | None = None,
+) -> Account:
+    """What became of each frame, and how many the node counts as dropped.
 
     Args:
         published, samples, deadline: as of ``streaming``.
         image_stamps: header stamps of all images on the topic in the bag, in any order.
+        counted: by the node's status, where it is recorded.
 
     Raises:
         MetricsError: as ``streaming``.
@@ -254,11 +253,12 @@ def account(published: Predictions, samples: Sequence[Sample], image_stamps: Seq
         stamp: Fate.IN_TIME if _timing(image).published <= stamp + longest else Fate.LATE
         for stamp, image in messages.by_stamp.items()
     }
-    silent = _Silent(messages, sorted(images - fates.keys()), sorted(images | fates.keys()))
-    fates.update((stamp, Fate.DROPPED if stamp in silent.dropped else Fate.LOST) for stamp in silent.stamps)
-    found = tuple(fates.get(stamp, Fate.LOST) for stamp in wanted)
-    lost = [stamp for stamp in silent.stamps if stamp not in silent.dropped]
-    answered = silent.answered
+    answered, silent = sorted(fates), sorted(images - fates.keys())
+    fates.update(dict.fromkeys(silent, Fate.UNANSWERED))
+    found = tuple(fates.get(stamp, Fate.UNANSWERED) for stamp in wanted)
+    told = sum(_timing(image).drops for image in messages.images)
+    drops = max(told, counted.dropped) if counted else told
+    known = drops + (counted.rejected if counted else 0)
     strange = len(messages.by_stamp.keys() - images)
     other_camera = (
         f"{WARNING}: {strange} of {len(messages.by_stamp)} messages are about no image of this topic in the bag: did "
@@ -270,11 +270,13 @@ def account(published: Predictions, samples: Sequence[Sample], image_stamps: Seq
         image_missing=tuple(stamp in messages.by_stamp and stamp not in images for stamp in wanted),
         annotated=Fates.count(found),
         frames=Fates.count(fates.values()),
-        drops=sum(_timing(image).drops for image in messages.images),
+        drops=drops,
+        rejected=counted.rejected if counted else None,
+        unexplained=max(0, len(silent) - known),
         images_missing=strange,
-        images_lost=silent.images_lost,
-        before_first=bisect_left(lost, answered[0]) if answered else 0,
-        after_last=len(lost) - bisect_right(lost, answered[-1]) if answered else len(lost),
+        images_lost=max(0, known - len(silent)),
+        before_first=bisect_left(silent, answered[0]) if answered else 0,
+        after_last=len(silent) - bisect_right(silent, answered[-1]) if answered else len(silent),
         notes=(
             *((other_camera,) if 2 * strange > len(messages.by_stamp) else ()),
             *_message_notes(published, messages),
@@ -393,70 +395,3 @@ def _image_notes(stamps: Sequence[int]) -> Iterable[str]:
         yield f"{unstamped} images in the bag have no stamp; they are not counted."
     if repeated := len(stamps) - unstamped - len({stamp for stamp in stamps if stamp > 0}):
         yield f"{repeated} images in the bag repeat the stamp of another one; they are counted once."
-
-
-# --- Frames without an answer ----------------------------------------------------------------------------------------
-
-
-class _Silent:
-    """Which of the frames without an answer the node dropped; see ``account``.
-
-    Args:
-        messages: the answers.
-        stamps: of the images without an answer, in order.
-        known: of all frames, in order.
-    """
-
-    def __init__(self, messages: _Messages, stamps: Sequence[int], known: Sequence[int]) -> None:
-        self.stamps = stamps
-        self.answered = sorted(messages.by_stamp)
-        self.dropped: set[int] = set()
-        self.images_lost = 0
-        self._known = known
-        self._timings = [_timing(messages.by_stamp[stamp]) for stamp in self.answered]
-        self._jitter = _JITTER * float(np.median(np.diff(known))) if len(known) > 1 else 0.0
-        self._look()
-
-    def _look(self) -> None:
-        certain: list[list[int]] = [[] for _ in self.answered]
-        possible: list[list[int]] = [[] for _ in self.answered]
-        for stamp in self.stamps:
-            counting, others = self._counted_by(stamp)
-            if counting is not None:
-                certain[counting].append(stamp)
-            for other in others:
-                possible[other].append(stamp)
-        left = [self._drop(timing.drops, frames) for timing, frames in zip(self._timings, certain, strict=True)]
-        left = [self._drop(drops, frames) for drops, frames in zip(left, possible, strict=True)]
-        self.images_lost = sum(left[1:])
-
-    def _drop(self, drops: int, frames: Sequence[int]) -> int:
-        """So many of the frames were dropped, the latest ones; returns the drops that are left."""
-        free = [stamp for stamp in frames if stamp not in self.dropped]
-        dropped = free[max(0, len(free) - drops) :]
-        self.dropped.update(dropped)
-        return drops - len(dropped)
-
-    def _counted_by(self, stamp: int) -> tuple[int | None, list[int]]:
-        """The message that counts the frame if it was dropped, and others that may: indices of ``answered``."""
-        later = bisect_left(self.answered, stamp)
-        earlier = later - 1
-        following = bisect_right(self._known, stamp)
-        if not self.answered or following == len(self._known):  # nothing came to replace it
-            return None, []
-        if earlier < 0:
-            return later, []
-        wait = self._arrival(self._known[following], earlier) - self._timings[earlier].published
-        # The later one may always be meant: it counts "since the last message". The earlier one cannot have counted
-        # what was replaced after it was published; but how long that image took to the node is an estimate.
-        if wait <= 0:
-            return earlier, [later] if later < len(self.answered) else []
-        return (later if later < len(self.answered) else None), [earlier] if wait <= self._jitter else []
-
-    def _arrival(self, stamp: int, near: int) -> int:
-        """When an image reached the node, ROS clock; where no message says so, it took as long as a near one."""
-        index = bisect_left(self.answered, stamp)
-        if index < len(self.answered) and self.answered[index] == stamp and self._timings[index].received > 0:
-            return self._timings[index].received
-        took = self._timings[near].received - self.answered[near] if self._timings[near].received > 0 else 0
-        return stamp + took

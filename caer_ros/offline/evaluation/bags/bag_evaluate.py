@@ -215,8 +215,8 @@ def recorded(
     answers = bag_sets.answers_of(tables, parts, named, deadline)
     measures = bag_measures.measure(dataset, answers, settings.replicates, settings.any_box_kind)
     accounts = [
-        as_recorded.account(table, bag.dataset.samples, _image_stamps(bag, where), deadline)
-        for table, bag, where in zip(tables, bags, recordings, strict=True)
+        as_recorded.account(table, bag.dataset.samples, _image_stamps(bag, where), deadline, one.counted)
+        for table, bag, where, one in zip(tables, bags, recordings, spoken, strict=True)
     ]
     account, times = bag_sets.accounts_of(accounts, named), timing(messages.images)
     notes = [
@@ -230,7 +230,7 @@ def recorded(
         *(("The messages tell no times.",) if times is None else times.notes),
         *measures.notes,
     ]
-    strict = bag_measures.strict(tables, bags, accounts, dataset, deadline, settings.any_box_kind, notes)
+    strict = bag_measures.strict(tables, bags, dataset, deadline, settings.any_box_kind, notes)
     sha256 = {bag.name: bag_sha256(bag.bag) for bag in bags}
     others = {
         f"{bag.name}, as recorded": bag_sha256(where)
@@ -279,10 +279,10 @@ def _unused(spoken: Sequence[Published], bags: Sequence[Annotated], accounts: Se
     notes = []
     for said, bag, account in zip(spoken, bags, accounts, strict=True):
         fates = zip(bag.dataset.samples, account.fates, strict=True)
-        silent = sum(sample.stamp in said.unused and fate in (Fate.DROPPED, Fate.LOST) for sample, fate in fates)
+        silent = sum(sample.stamp in said.unused and fate is Fate.UNANSWERED for sample, fate in fates)
         if silent:
             notes.append(
-                f"{bag.name}: {silent} annotated frames that count as dropped or lost were answered on {said.topic}, "
+                f"{bag.name}: {silent} annotated frames that count as not answered were answered on {said.topic}, "
                 "but these messages cannot be used; see what was left out."
             )
     return notes

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from caer_ros.offline.data.predictions import Predictions
-    from caer_ros.offline.evaluation.bags.as_recorded import Account
     from caer_ros.offline.evaluation.bags.bag_inputs import Annotated
     from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.metrics.over_time.false_persons import FalsePersons
@@ -73,7 +72,6 @@ def measure(dataset: Dataset, predictions: Predictions, replicates: int = 0, any
 def strict(
     tables: Sequence[Predictions],
     bags: Sequence[Annotated],
-    accounts: Sequence[Account],
     dataset: Dataset,
     deadline: float,
     any_box_kind: bool,
@@ -82,7 +80,7 @@ def strict(
     """ER, PD and OER of the answers to the very frames of all bags, see ``as_recorded.strict``.
 
     Args:
-        tables, bags, accounts: of each bag what was published, what is annotated, and what became of the frames.
+        tables, bags: of each bag what was published, and what is annotated.
         dataset: all of these bags.
         deadline: seconds.
         any_box_kind: as of ``measure``.
@@ -93,13 +91,12 @@ def strict(
     """
     named = [bag.name for bag in bags]
     answered = [
-        as_recorded.strict(table, bag.dataset.samples, deadline, account)
-        for table, bag, account in zip(tables, bags, accounts, strict=True)
+        as_recorded.strict(table, bag.dataset.samples, deadline) for table, bag in zip(tables, bags, strict=True)
     ]
     left = [replace(bag.dataset, samples=tuple(samples)) for bag, (_, samples) in zip(bags, answered, strict=True)]
     answers, whole = bag_sets.tables_of([table for table, _ in answered], named), bag_sets.samples_of(left, named)
     if not whole.samples:
-        notes.append("No strict numbers: no annotated frame was answered, or dropped by the node.")
+        notes.append("No strict numbers: no annotated frame lies between the first and the last answer.")
         return None
     return summary.evaluate(replace(dataset, samples=whole.samples), answers, any_box_kind=any_box_kind)
 

@@ -133,6 +133,8 @@ def accounts_of(accounts: Sequence[Account], named: Sequence[str]) -> Account:
         annotated=_fates([one.annotated for one in accounts]),
         frames=_fates([one.frames for one in accounts]),
         drops=sum(one.drops for one in accounts),
+        rejected=None if all(one.rejected is None for one in accounts) else sum(one.rejected or 0 for one in accounts),
+        unexplained=sum(one.unexplained for one in accounts),
         images_missing=sum(one.images_missing for one in accounts),
         images_lost=sum(one.images_lost for one in accounts),
         before_first=sum(one.before_first for one in accounts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked, stacked
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
-from caer_ros.recordings.bags import own_messages
-from caer_ros.recordings.bags.own_messages import box_of, vad_of, value
-from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
+from caer_ros.recordings.bags import messages
+from caer_ros.recordings.bags.messages import box_of, vad_of, value
+from caer_ros.recordings.definitions import PERSONS, STATUS, TRUTH_TOPIC
 from caer_ros.recordings.frames import frame_name
 from caer_ros.recordings.sources import SourceError
 from caer_ros.recordings.stamps import nanoseconds
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 
     from caer_ros.offline.data.predictions import Array
     from caer_ros.recordings.bags.own_messages import LeftOut, Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Images that the node counted in its PerceptionStatus, from the first to the last that is recorded."""
+
+    dropped: int
+    """Replaced by a newer image before they were processed."""
+    rejected: int
+    """Could not be decoded, or came too late."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +54,8 @@ class Published:
     """Header stamps (ns) of the messages that cannot be used, where they have one: these images were answered."""
     notes: tuple[str, ...]
     """What is odd about the others, one sentence each."""
+    counted: Counted | None
+    """None: the node's status is not recorded, or once only."""
 
 
 def read(bag: Path, topic: str | None = None) -> Published:
@@ -99,7 +112,27 @@ def read(bag: Path, topic: str | None = None) -> Published:
         left_out=tuple(left_out),
         unused=frozenset(unused - {0}),
         notes=(odd,) if silent else (),
+        counted=_counted(bag, topic),
     )
+
+
+def _counted(bag: Path, topic: str) -> Counted | None:
+    """By the status beside ``topic``: the node's ~/status beside its ~/emotions."""
+    status = f"{topic.rpartition('/')[0]}/status"
+    if status not in messages.topics(bag, STATUS):
+        return None
+    told = [message.content for message in messages.read(bag, status, [])]
+    if len(told) < 2:
+        return None
+    return Counted(
+        dropped=_growth([int(value(one, "mailbox_drops", 0)) for one in told]),
+        rejected=_growth([int(value(one, "images_rejected", 0)) for one in told]),
+    )
+
+
+def _growth(counts: Sequence[int]) -> int:
+    """By how much a count grew that begins anew whenever the node is activated."""
+    return sum(now - before if now >= before else now for before, now in pairwise(counts))
 
 
 def _only_topic(bag: Path) -> str:

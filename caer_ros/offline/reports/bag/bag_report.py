@@ -20,9 +20,9 @@ from caer_ros.offline.reports.tables import Table, percent
 from caer_ros.pages import page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from caer_ros.offline.evaluation.bags.as_recorded import Fates
+    from caer_ros.offline.evaluation.bags.as_recorded import Account
     from caer_ros.offline.evaluation.bags.bag_summary import BagEvaluation
     from caer_ros.offline.metrics.joined import Joined
     from caer_ros.offline.reports.bag.bag_pictures import Pictures
@@ -134,27 +134,38 @@ def _fates(result: BagEvaluation) -> list[FateBar]:
     if account is None:
         return []
     if account.annotated == account.frames:
-        return [_bar(f"All {account.frames.total:,} frames", account.frames)]
+        return [_bar(f"All {account.frames.total:,} frames", _explained(account))]
+    annotated = account.annotated
+    some = {
+        Fate.IN_TIME.value: annotated.in_time,
+        Fate.LATE.value: annotated.late,
+        Fate.UNANSWERED.value: annotated.unanswered,
+    }
     return [
-        _bar(f"{account.annotated.total:,} annotated frames", account.annotated),
-        _bar(f"All {account.frames.total:,} frames of the recording", account.frames),
+        _bar(f"{annotated.total:,} annotated frames", some),
+        _bar(f"All {account.frames.total:,} frames of the recording", _explained(account)),
     ]
 
 
-def _bar(heading: str, fates: Fates) -> FateBar:
-    counts = {
-        Fate.IN_TIME: fates.in_time,
-        Fate.LATE: fates.late,
-        Fate.DROPPED: fates.dropped,
-        Fate.LOST: fates.lost,
+def _explained(account: Account) -> dict[str, int]:
+    """How many frames there are of each fate; those without an answer as far as the node counts them, and the rest."""
+    dropped = min(account.drops, account.frames.unanswered)
+    rejected = account.frames.unanswered - dropped - account.unexplained
+    return {
+        Fate.IN_TIME.value: account.frames.in_time,
+        Fate.LATE.value: account.frames.late,
+        "dropped": dropped,
+        **({"rejected": rejected} if rejected else {}),
+        "unknown why": account.unexplained,
     }
-    total = max(fates.total, 1)
+
+
+def _bar(heading: str, counts: Mapping[str, int]) -> FateBar:
+    total = max(sum(counts.values()), 1)
     return FateBar(
         heading,
         tuple(
-            FatePart(
-                person_timeline.fate_css(fate.value), f"{fate.value} {count:,} ({100 * count / total:.1f} %)", count
-            )
+            FatePart(person_timeline.fate_css(fate), f"{fate} {count:,} ({100 * count / total:.1f} %)", count)
             for fate, count in counts.items()
         ),
     )

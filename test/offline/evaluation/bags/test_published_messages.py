@@ -5,9 +5,10 @@ import pytest
 from bag_files import START_NS, image, picture, write_bag
 from hand_made_run import LEFT, RIGHT, message, person, stamp_of
 
-from caer_ros.msg import PersonEmotion
+from caer_ros.msg import PerceptionStatus, PersonEmotion
 from caer_ros.offline.data import predictions
 from caer_ros.offline.evaluation.bags import published_messages
+from caer_ros.offline.evaluation.bags.published_messages import Counted
 from caer_ros.perception.person import BoxKind
 from caer_ros.recordings.definitions import TRUTH_TOPIC
 from caer_ros.recordings.sources import SourceError
@@ -62,6 +63,20 @@ def test_messages_of_a_model_with_other_labels_are_left_out_and_counted(tmp_path
     assert read.models == ("a ",)
     assert read.left_out[0].endswith("1 messages of /emotion/emotions have other labels than most: Joy")
     assert read.unused == {stamp_of(2)}
+
+
+def test_what_the_node_counted_is_told_by_its_status(tmp_path):
+    """From the first to the last that is recorded; the counts begin anew when the node is activated again."""
+    counts = [(4, 1), (6, 1), (9, 3), (2, 0)]
+    statuses = [
+        ("/emotion/status", stamp_of(i), PerceptionStatus(mailbox_drops=drops, images_rejected=rejected))
+        for i, (drops, rejected) in enumerate(counts)
+    ]
+    other = ("/other/status", stamp_of(0), PerceptionStatus(mailbox_drops=50))
+    read = published_messages.read(write(tmp_path, message(0), others=[*statuses, other]))
+    assert read.counted == Counted(dropped=7, rejected=2)
+    assert published_messages.read(write(tmp_path / "none", message(0), others=[other])).counted is None
+    assert published_messages.read(write(tmp_path / "one", message(0), others=statuses[:1])).counted is None
 
 
 def test_the_ground_truth_is_not_taken_for_the_nodes(tmp_path):

@@ -91,14 +91,15 @@ def test_intervals_stand_beside_their_numbers(offline, recording):
 
 
 def test_the_frames_fates_are_counted(page_as_recorded, recorded):
-    fates = recorded.result.account.annotated
+    account = recorded.result.account
+    fates = account.frames
     assert "<h3>All 60 frames</h3>" in page_as_recorded
-    said = dict(re.findall(r"</i>(in time|late|dropped|lost) (\d+) \(", page_as_recorded))
+    said = dict(re.findall(r"</i>(in time|late|dropped|unknown why) (\d+) \(", page_as_recorded))
     assert {name: int(count) for name, count in said.items()} == {
         "in time": fates.in_time,
         "late": fates.late,
-        "dropped": fates.dropped,
-        "lost": fates.lost,
+        "dropped": fates.unanswered - account.unexplained,
+        "unknown why": account.unexplained,
     }
     grown = re.findall(r'<i class="fate ([a-z-]+)" style="flex-grow:(\d+)"></i>', page_as_recorded)
     assert {name.replace("-", " "): int(count) for name, count in grown} == {

@@ -121,10 +121,10 @@ def test_the_same_name_in_two_bags_is_two_lines():
 
 def test_fates_and_false_boxes_have_their_lanes():
     frames = [frame(s, [(0, "a", 0)], [(0, "run-1", 0)] + ([(3, "run-2", 0)] if s == 2 else [])) for s in range(4)]
-    shown = timeline(frames, fates={0: "in time", 1: "in time", 2: "late", 3: "lost"})
-    assert [css for css, *_ in lane(shown, "fates")[0]] == ["fate in-time", "fate late", "fate lost"]
+    shown = timeline(frames, fates={0: "in time", 1: "in time", 2: "late", 3: "no answer"})
+    assert [css for css, *_ in lane(shown, "fates")[0]] == ["fate in-time", "fate late", "fate no-answer"]
     assert lane(shown, "false") == [[("", 50, 25, "")]]
-    assert shown.data["rows"][0]["fate"] == ["in time", "in time", "late", "lost"]
+    assert shown.data["rows"][0]["fate"] == ["in time", "in time", "late", "no answer"]
     assert timeline(frames[:2]).bags[0].lanes == []
 
 
