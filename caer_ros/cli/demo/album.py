@@ -141,7 +141,8 @@ def _hidden(seen: Sequence[Sighting]) -> list[Shot]:
 def _returned(seen: Sequence[Sighting]) -> Iterator[list[Shot]]:
     again: dict[str, list[Sighting]] = {}
     for s in seen:
-        if s.true and not s.true.identity.endswith("/1"):
+        number = s.true.identity.partition("/")[2] if s.true else ""
+        if s.true and number.isdecimal() and int(number) > 1:
             again.setdefault(s.true.identity, []).append(s)
     for identity, theirs in again.items():
         who, _, number = identity.partition("/")

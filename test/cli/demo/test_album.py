@@ -1,5 +1,7 @@
 """Which images are shown, and that pictures and video show them."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -53,6 +55,11 @@ def test_what_is_hard_is_shown():
     shots = chosen(messages, known)
     assert (shots["empty_scene"], shots["partly_hidden"], shots["noise"]) == (1, 3, 4)
     assert shots["ann_returned"] >= 15  # when they have been there for a second
+
+
+def test_track_ids_of_any_form_may_be_in_a_ground_truth():
+    known = truth(*[(replace(true("ann"), identity=identity),) for identity in ("7", "7/", "a/b", "x/1")])
+    assert chosen([message(i, person(1)) for i in range(4)], known) == {"ann": 0}
 
 
 def test_an_image_is_shown_once():
