@@ -242,7 +242,7 @@ def _not_left_out(sample: Sample, image: ImagePrediction) -> Indices:
     theirs = overlap[detection, person] > 0
     regions = np.ones(len(sample.ignore), bool)
     inside = matching.iou(matching.xywh(image.boxes, image.size), matching.xywh(sample.ignore, sample.size), regions)
-    left_out = (inside >= IDENTITY_IOU).any(axis=1)
+    left_out = np.any(inside >= IDENTITY_IOU, axis=1)
     without = np.array([not track for track in sample.track_ids], bool)
     left_out[detection[theirs]] = without[person[theirs]]
     return np.flatnonzero(~left_out)
