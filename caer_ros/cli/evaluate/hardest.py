@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Rank, extract, write. Raises the errors of bags, data sets and metrics."""
     from caer_ros.offline.evaluation import hardest, results
     from caer_ros.offline.metrics.joined import join
-    from caer_ros.recordings.annotations import files, own
+    from caer_ros.recordings import whole_file
+    from caer_ros.recordings.annotations import own
     from caer_ros.recordings.annotations.sample import DatasetError
 
     if len(args.results) > 2:
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     stamps = {sample.image_id: sample.stamp for sample in dataset.samples if sample.stamp is not None}
     chosen = hardest.spread([hard for hard in ranked if hard.image_id in stamps], stamps, args.count, args.apart)
     written = _extract(_bags(read[0], args.bag), chosen, stamps, args.output)
-    files.write_whole(args.output / own.WHOLE, own.dumps(_only(dataset, written)))
+    whole_file.write_text(args.output / own.WHOLE, own.dumps(_only(dataset, written)))
     for hard in chosen:
         print(f"{hard.hardness:.3f}  {hard.image_id}{'' if hard.image_id in written else '  (not readable, left out)'}")
     print(f"{len(written)} of {len(ranked)} frames: {args.output / own.WHOLE}")

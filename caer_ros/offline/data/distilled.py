@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.perception.person import ScoreType
-from caer_ros.recordings import picture_files
+from caer_ros.recordings import picture_files, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,9 +140,7 @@ def _make_empty(folder: Path) -> None:
 
 
 def _mark(folder: Path, complete: bool) -> None:
-    part = folder / f"{MARK}.part"
-    part.write_text(json.dumps({"complete": complete}), "utf8")
-    part.replace(folder / MARK)
+    whole_file.write_text(folder / MARK, json.dumps({"complete": complete}))
 
 
 def _info(bundle: Bundle) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import caer_ros
 from caer_ros.perception.person import BoxKind, ScoreType
+from caer_ros.recordings import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -172,14 +173,12 @@ def write(path: Path, predictions: Predictions) -> None:
 
 
 def write_images(path: Path, header: PredictionHeader, images: Iterable[ImagePrediction]) -> None:
-    """Write a table as ``write`` does, one image at a time, so that a long run never holds its whole table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(_header_fields(header)) + "\n")
+    """As ``write``, one image at a time, so that a long run never holds its whole table."""
+    with whole_file.opened(path) as file:
+        file.write(json.dumps(_header_fields(header)).encode() + b"\n")
         for image in images:
-            file.write(json.dumps(_image_fields(image), allow_nan=False, separators=(",", ":")) + "\n")
-    part.replace(path)
+            line = json.dumps(_image_fields(image), allow_nan=False, separators=(",", ":"))
+            file.write(line.encode() + b"\n")
 
 
 def read(path: Path) -> Predictions:

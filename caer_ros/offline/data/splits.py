@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from caer_ros.recordings import whole_file
 from caer_ros.recordings.annotations.files import open_text
 from caer_ros.recordings.annotations.sample import DatasetError
 
@@ -63,11 +63,8 @@ def read_list(file: Path) -> list[str]:
 
 def write(split: Split, folder: Path, prefix: str = "") -> None:
     """Write ``{prefix}{train,val,test}.txt``, each at once or not at all. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, images in split.items():
-        unfinished = folder / f".{prefix}{name}.{os.getpid()}"
-        unfinished.write_text("".join(f"{image}\n" for image in images), "utf8")
-        unfinished.replace(folder / f"{prefix}{name}.txt")
+        whole_file.write_text(folder / f"{prefix}{name}.txt", "".join(f"{image}\n" for image in images))
 
 
 def read(folder: Path, prefix: str, images: Collection[str]) -> Split | None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from caer_ros.offline.data import predictions as prediction_table
 from caer_ros.offline.evaluation.bags import as_recorded, bag_sets
 from caer_ros.offline.metrics.joined import MetricsError
+from caer_ros.recordings import whole_file
 from caer_ros.recordings.annotations import own
-from caer_ros.recordings.annotations.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,14 +47,14 @@ def write(folder: Path, dataset: Dataset, predictions: Predictions) -> None:
     """
     for name in (METRICS, REPORT, PREDICTIONS):
         (folder / name).unlink(missing_ok=True)
-    write_whole(folder / own.WHOLE, own.dumps(dataset))
+    whole_file.write_text(folder / own.WHOLE, own.dumps(dataset))
     prediction_table.write(folder / PREDICTIONS, predictions)
 
 
 def finish(folder: Path, metrics: dict[str, Any], html: str) -> str:
     """Numbers and report beside them; returns where they are, in words."""
-    write_whole(folder / REPORT, html)
-    write_whole(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
+    whole_file.write_text(folder / REPORT, html)
+    whole_file.write_text(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
     return f"written: {folder / REPORT}; {METRICS}, {own.WHOLE} and {PREDICTIONS} beside it"
 
 

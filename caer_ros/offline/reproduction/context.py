@@ -21,8 +21,8 @@ from caer_ros.offline.data.synthetic import cues, drawn_truth, folders
 from caer_ros.offline.reproduction.laboratory import split_sizes
 from caer_ros.offline.reproduction.seeds import Estimate, difference_in_words, estimate, in_words, paired
 from caer_ros.offline.reproduction.trainings import measure
+from caer_ros.recordings import whole_file
 from caer_ros.recordings.annotations import image_files
-from caer_ros.recordings.annotations.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +151,7 @@ def _measured(laboratory: StudentLaboratory, scene: float, seed: int) -> dict[st
             "crops": _train(laboratory, folder / "crops", root, seed, cut),
             **_bounds(root),
         }
-        write_whole(scores, json.dumps(found))
+        whole_file.write_text(scores, json.dumps(found))
     result: dict[str, float] = json.loads(scores.read_text("utf8"))
     return result
 

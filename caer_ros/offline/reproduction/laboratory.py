@@ -14,7 +14,7 @@ import yaml
 
 from caer_ros import share
 from caer_ros.offline.reproduction.scales import Scale
-from caer_ros.recordings.annotations.files import write_whole
+from caer_ros.recordings import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,13 +79,13 @@ class Laboratory(Generic[S]):
             raise ReproductionError(
                 f"{self.output} holds results of other settings ({'; '.join(sorted(changed))}): choose another --output"
             )
-        write_whole(file, json.dumps(noted | mine, indent=1))
+        whole_file.write_text(file, json.dumps(noted | mine, indent=1))
 
     def scores(self, folder: Path, work: Callable[[], Scores]) -> Scores:
         """What ``work``, a training and its measuring, found when it was first asked for; kept in ``folder``."""
         file = folder / "scores.json"
         if not file.is_file():
-            write_whole(file, json.dumps(work()))
+            whole_file.write_text(file, json.dumps(work()))
         result: Scores = json.loads(file.read_text("utf8"))
         return result
 

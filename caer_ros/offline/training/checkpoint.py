@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from caer_ros.offline import systems
 from caer_ros.offline.training.checkpoint_card import FORMAT, CheckpointCard
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind
+from caer_ros.recordings import whole_file
 
 PREFIX = "network."
 """Beginning of the names of the network's entries in a checkpoint's state_dict; what else is trained has another."""
@@ -103,9 +103,4 @@ def save(content: dict[str, Any], path: Path) -> None:
     """Write a checkpoint such that, whatever happens, ``path`` is the old file or the whole new one."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    whole_file.write_bytes(path, buffer.getbuffer())

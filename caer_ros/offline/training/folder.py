@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import math
@@ -15,13 +16,14 @@ from datetime import datetime, timezone
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from caer_ros import __version__, share
 from caer_ros.offline.training import configuration
 from caer_ros.offline.training.config import ConfigError, TrainConfig
+from caer_ros.recordings import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,18 +63,17 @@ class Folder:
                     f"{self.path}: metrics.csv knows finished epochs, but checkpoints/last.ckpt is gone, so the run "
                     "cannot go on; use best.ckpt, or delete the folder to train anew"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or {*self.path.iterdir()} - {_part(self.config)}):
+        # A kill while the configuration is written leaves no more than a part of it.
+        elif self.path.exists() and not (self.path.is_dir() and all(p.match(".*.part") for p in self.path.iterdir())):
             raise ConfigError(f"{self.path} is there already, and is no training run: choose another --output")
 
     def create(self, config: TrainConfig) -> None:
         """Make the folder, and write down what is run, with what."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with _replacing(self.config) as file:  # first: it is what makes the folder a run
-            file.write(configuration.dump(config))
+        whole_file.write_text(self.config, configuration.dump(config))  # first: it is what makes the folder a run
         self.last.parent.mkdir(exist_ok=True)
         starts = json.loads(self.environment.read_text(encoding="utf-8")) if self.environment.exists() else []
-        with _replacing(self.environment) as file:
-            file.write(json.dumps([*starts, environment(config)], indent=2) + "\n")
+        whole_file.write_text(self.environment, json.dumps([*starts, environment(config)], indent=2) + "\n")
 
     def rows(self, before: float = math.inf) -> list[Row]:
         """The rows of metrics.csv, or those of the epochs before one, when a run goes on there."""
@@ -85,10 +86,11 @@ class Folder:
     def write_rows(self, rows: list[Row]) -> None:
         """Write metrics.csv anew."""
         names = list(dict.fromkeys(name for row in rows for name in row))
-        with _replacing(self.metrics) as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, names)
+        writer.writeheader()
+        writer.writerows(rows)
+        whole_file.write_text(self.metrics, table.getvalue())
 
     @contextmanager
     def logging(self) -> Iterator[None]:
@@ -105,19 +107,6 @@ class Folder:
             log.removeHandler(handler)
             log.setLevel(level)
             handler.close()
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    """Write a file such that, whatever happens, ``path`` is the old one or the whole new one."""
-    part = _part(path)
-    with part.open("w", newline="", encoding="utf-8") as file:
-        yield file
-    part.replace(path)
 
 
 def environment(config: TrainConfig) -> dict[str, Any]:

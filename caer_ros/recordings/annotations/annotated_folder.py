@@ -16,15 +16,16 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caer_ros.recordings import whole_file
 from caer_ros.recordings.annotations import files, own
 from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.taxonomy import LABEL_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +174,9 @@ def save(known: Folder, content: dict[str, Any]) -> Path | None:
     while (backup := known.file.with_name(f"{own.WHOLE}.bak{number if number > 1 else ''}")).exists():
         number += 1
 
-    def keep_former(new: Path) -> None:
-        own.read(new)  # nothing may replace the file that could not be read again
+    with whole_file.opened(known.file) as new:
+        new.write(json.dumps(content, indent=1).encode() + b"\n")
+        new.flush()
+        own.read(Path(new.name))  # nothing may replace the file that could not be read again
         shutil.copy2(known.file, backup)
-
-    files.write_whole(known.file, json.dumps(content, indent=1) + "\n", keep_former)
     return backup

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.perception.person import BoxKind, ScoreType
-from caer_ros.recordings import frames
+from caer_ros.recordings import frames, whole_file
 from caer_ros.recordings import picture_files as pictures
-from caer_ros.recordings.annotations import files, own
+from caer_ros.recordings.annotations import own
 from caer_ros.recordings.annotations.assembly import clip, has_area
 from caer_ros.recordings.annotations.sample import Array, Dataset, DatasetError, Findings, Sample
 from caer_ros.recordings.sources import SourceError
@@ -134,7 +134,7 @@ def own_content(dataset: Dataset) -> dict[str, Any]:
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Complete or not at all; each entry of a list on a line of its own."""
     fields = ",\n".join(f"{json.dumps(name)}: {_lines(value)}" for name, value in content.items())
-    files.write_whole(file, f"{{\n{fields}\n}}\n")
+    whole_file.write_text(file, f"{{\n{fields}\n}}\n")
 
 
 def _lines(value: Any) -> str:

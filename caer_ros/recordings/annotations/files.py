@@ -1,4 +1,4 @@
-"""Small files: annotations opened and parsed, with errors that name the file, and text written as a whole."""
+"""Small files: annotations opened and parsed, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -71,22 +71,6 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, st
             raise DatasetError(f"{file}: no column {', '.join(missing)}; expected are {', '.join(columns)}")
         for row in reader:
             yield reader.line_num, row
-
-
-def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = None) -> None:
-    """Write a file as UTF-8 such that it is whole, or what it was, whatever stops the program.
-
-    Args:
-        path: of the file; its folders are made.
-        text: all of it.
-        check: gets the path of the new file just before it replaces the old one, which stays if this raises.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, "utf-8")
-    if check is not None:
-        check(part)
-    part.replace(path)
 
 
 def coco_box(annotation: dict[str, Any]) -> tuple[float, float, float, float]:

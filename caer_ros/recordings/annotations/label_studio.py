@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from caer_ros.recordings import whole_file
 from caer_ros.recordings.annotations import annotated_folder
-from caer_ros.recordings.annotations.files import write_whole
 from caer_ros.recordings.annotations.label_studio_export import (
     BOX,
     EMOTIONS,
@@ -94,8 +94,8 @@ def write(folder: Path) -> Written:
         )
     tasks, config = folder / SUBFOLDER / TASKS, folder / SUBFOLDER / CONFIG
     entries = [_task(known, picture) for picture in known.pictures.values()]
-    write_whole(tasks, json.dumps(entries, indent=1) + "\n")
-    write_whole(config, interface(known.labels, known.multi_label, known.box_kind))
+    whole_file.write_text(tasks, json.dumps(entries, indent=1) + "\n")
+    whole_file.write_text(config, interface(known.labels, known.multi_label, known.box_kind))
     _write_token(folder / SUBFOLDER / TOKEN)
     predicted = sum("predictions" in entry for entry in entries)
     annotated = sum("annotations" in entry for entry in entries)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caer_ros.offline.data.synthetic import cues, plans
+from caer_ros.recordings import whole_file
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ class TrueSet:
 
 def write(folder: Path, pictures: Iterable[Picture], settings: plans.Settings, seed: int) -> None:
     """Write ``truth.jsonl`` into the data set's folder, whole or not at all: it is the sign that the set is."""
-    part = folder / f"{FILE}.part"
-    with part.open("w", encoding="utf-8") as file:
+    with whole_file.opened(folder / FILE) as file:
         header = {"format": _FORMAT, "generator": "caer_ros synthetic", "seed": seed, "settings": asdict(settings)}
-        file.write(json.dumps(header) + "\n")
+        file.write(json.dumps(header).encode() + b"\n")
         for picture in pictures:
             line = {
                 "image": picture.path.relative_to(folder).as_posix(),
@@ -63,8 +63,7 @@ def write(folder: Path, pictures: Iterable[Picture], settings: plans.Settings, s
                 "scene": cues.EMOTIONS[picture.scene],
                 "persons": [_details(person) for person in picture.persons],
             }
-            file.write(json.dumps(line) + "\n")
-    part.replace(folder / FILE)
+            file.write(json.dumps(line).encode() + b"\n")
 
 
 def read(folder: Path) -> TrueSet:
