@@ -156,7 +156,8 @@ def test_every_import_of_the_runtime_is_declared(package: Package, setup_cfg: co
 
 
 def test_what_apt_has_of_the_requirements_is_in_package_xml(package: Package) -> None:
-    assert {"python3-jinja2", "python3-numpy", "python3-opencv", "python3-pil", "python3-scipy", "python3-yaml"} <= {
+    apt = ("jinja2", "numpy", "opencv", "pil", "psutil", "scipy", "yaml")
+    assert {f"python3-{name}" for name in apt} <= {
         depend.name for depend in package.exec_depends
     }
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from _typeshed import ReadableBuffer
-
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
@@ -45,7 +43,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: ReadableBuffer) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write all bytes of a file; see ``opened``."""
     with opened(path) as file:
         file.write(content)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import psutil
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -18,7 +19,6 @@ from sensor_msgs.msg import CameraInfo
 from caer_ros.cli.bench.bench_camera import CAMERA_INFO_TOPIC, IMAGE_TOPIC, RATE
 from caer_ros.cli.bench.figures import Output, Window
 from caer_ros.cli.console.emotion_node import NODE, command
-from caer_ros.cli.console.machine import Usage
 from caer_ros.cli.console.processes import Child
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray
 from caer_ros.recordings.stamps import nanoseconds
@@ -50,10 +50,15 @@ class Process(Child):
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.started = time.monotonic()
         super().__init__(name, command, os.environ, log)
-        self.usage = Usage(self.pid)
+        self.usage = psutil.Process(self.pid)
 
     def __enter__(self) -> Process:
         return self
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time, s, that all threads of the process have used since it started."""
+        times = self.usage.cpu_times()
+        return times.user + times.system
 
 
 def camera(bag: Path, hertz: float, logs: Path) -> Process:
@@ -162,16 +167,15 @@ def wait(condition: Callable[[], object], what: str, processes: Sequence[Process
 
 def observe(listener: Listener, process: Process, camera_: Process, seconds: float) -> Window:
     """Let everything run for ``seconds`` and return what happened in that time."""
-    usage = process.usage
-    start_ns, cpu = time.time_ns(), usage.cpu_seconds()
+    start_ns, cpu = time.time_ns(), process.cpu_seconds()
     begin = time.monotonic()
     memory: list[tuple[float, int]] = []
     while (passed := time.monotonic() - begin) < seconds:
         process.check()
         camera_.check()
-        memory.append((passed, usage.rss_bytes()))
+        memory.append((passed, process.usage.memory_info().rss))
         time.sleep(min(SAMPLING, seconds - passed))
-    end_ns, cpu = time.time_ns(), usage.cpu_seconds() - cpu
+    end_ns, cpu = time.time_ns(), process.cpu_seconds() - cpu
     time.sleep(GRACE)
     return Window(
         seconds=(end_ns - start_ns) * 1e-9,

@@ -217,12 +217,11 @@ def describe(device: torch.device) -> dict[str, Any]:
     import torch
 
     import caer_ros
+    from caer_ros import processor
 
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "cpu": cpu,
+        "cpu": processor.name(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "load_average": round(os.getloadavg()[0], 2),

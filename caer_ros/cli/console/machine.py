@@ -1,30 +1,29 @@
-"""What a measurement ran on: the machine, the versions, and what a process uses of it (Linux, by /proc)."""
+"""What a measurement ran on: the machine and the versions."""
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+import psutil
+
+from caer_ros import processor
 
 _PACKAGES = ("numpy", "scipy", "cv2", "onnxruntime")
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def describe() -> dict[str, str | int | float | bool]:
     """The machine as JSON: processor, cores that this process may use, memory, system, and how busy it is now."""
-    cpu = _cpuinfo()
     return {
-        "cpu": cpu.get("model name") or platform.processor() or platform.machine(),
+        "cpu": processor.name(),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "virtual": "hypervisor" in cpu.get("flags", "").split(),
-        "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * _PAGE / 1e9, 1),
+        "cores": len(psutil.Process().cpu_affinity()),
+        "virtual": processor.is_virtual(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": _system(),
         "kernel": platform.release(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": round(psutil.getloadavg()[0], 2),
     }
 
 
@@ -42,33 +41,6 @@ def versions(ros: bool) -> dict[str, str]:
         found["rclpy"] = _distribution("ros-jazzy-rclpy", "rclpy")
         found["rmw"] = get_rmw_implementation_identifier()
     return found
-
-
-class Usage:
-    """What one process has used. Raises OSError once the process has ended."""
-
-    def __init__(self, pid: int) -> None:
-        self._folder = Path("/proc") / str(pid)
-
-    def cpu_seconds(self) -> float:
-        """User and system time since it started, all its threads, in steps of a clock tick (10 ms)."""
-        # The name, the second field, is in brackets and may itself hold spaces and brackets.
-        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
-
-    def rss_bytes(self) -> int:
-        """Resident memory now, shared pages included."""
-        return int((self._folder / "statm").read_text().split()[1]) * _PAGE
-
-
-def _cpuinfo() -> dict[str, str]:
-    """The first processor's block of /proc/cpuinfo; empty where there is none."""
-    try:
-        block = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in block.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _system() -> str:

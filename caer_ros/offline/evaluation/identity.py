@@ -8,13 +8,14 @@ import platform
 import shlex
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import caer_ros
+from caer_ros import processor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 _CHUNK = 1 << 20
 _PACKAGES = ("onnxruntime", "numpy")
@@ -84,7 +85,7 @@ def identify(
         threads=threads,
         settings=dict(settings),
         versions=software,
-        cpu=cpu(),
+        cpu=processor.name(),
         run_hash=run_hash,
     )
 
@@ -131,13 +132,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:  # such as onnxruntime, whose GPU build has another name
             found[package] = str(getattr(__import__(package), "__version__", ""))
     return found
-
-
-def cpu() -> str:
-    """The processor's name, as Linux gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

@@ -1,7 +1,6 @@
 """`caer bench node`: that a real run gives a report of the promised shape, and that the sums in it are right."""
 
 import json
-import os
 import sys
 from dataclasses import replace
 
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ros_process import CAER, environment, run
+from ros_process import CAER, environment, run, until
 
-from caer_ros.cli.bench import bench_camera, figures
+from caer_ros.cli.bench import bench_camera, figures, node_run
 from caer_ros.cli.bench.figures import Output, ReportError, Window
 from caer_ros.cli.console import machine
 from caer_ros.recordings.sources import COMPRESSED_IMAGE, IMAGE, Bag
@@ -291,13 +290,21 @@ def test_the_camera_s_bag_shows_the_pictures_in_the_size_asked_for(tmp_path, tra
     assert Bag(bag).period_ns == pytest.approx(1e9 / bench_camera.RATE, rel=0.01)
 
 
-def test_the_usage_of_a_process_grows_with_what_it_does():
-    usage = machine.Usage(os.getpid())
-    before, memory = usage.cpu_seconds(), usage.rss_bytes()
-    block = np.ones(25_000_000)  # 200 MB: more than what was freed meanwhile can hide
-    while usage.cpu_seconds() - before < 0.02:
-        block[:1_000_000].sort()
-    assert usage.rss_bytes() - memory > 100_000_000
+WORKS_50_MS = """
+import time
+while time.process_time() < 0.05: pass
+print("worked", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_has_used_what_it_worked(tmp_path):
+    with node_run.Process("worker", [sys.executable, "-c", WORKS_50_MS], tmp_path / "log") as worker:
+        assert until(lambda: worker.last_lines(1) == ["worked"])
+        before = worker.cpu_seconds()
+        assert before >= 0.03  # user and system time are each rounded down to 10 ms
+        assert worker.cpu_seconds() >= before
+        assert worker.usage.memory_info().rss > 0
 
 
 def test_the_machine_and_the_versions_are_named():

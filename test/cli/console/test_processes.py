@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-from pathlib import Path
 
+import psutil
 import pytest
 from ros_process import until
 
@@ -28,8 +28,8 @@ def child(code, tmp_path):
 
 def running(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from bag_files import START_NS, compressed, picture, stamped, write_bag
 from graphs import write_bundle
@@ -109,16 +110,13 @@ def test_it_fails_with_the_reason_of_a_node_that_does_not_start(people_bag, tmp_
 
 def children(env, program):
     """Process ids of ``program`` in this ROS domain."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            variables = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if program.encode() in words and f"ROS_LOG_DIR={env['ROS_LOG_DIR']}".encode() in variables:
-            found.append(int(folder.name))
-    return found
+    # None stands for what may not be read, or is gone.
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if program in (process.info["cmdline"] or ())
+        and (process.info["environ"] or {}).get("ROS_LOG_DIR") == env["ROS_LOG_DIR"]
+    ]
 
 
 @slow

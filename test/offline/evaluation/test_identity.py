@@ -58,7 +58,7 @@ def test_another_version_of_what_computes_the_scores_is_another_run(monkeypatch)
 
 def test_another_machine_is_the_same_run(monkeypatch):
     first = identify(**RUN)
-    monkeypatch.setattr(identity, "cpu", lambda: "an abacus")
+    monkeypatch.setattr("caer_ros.processor.name", lambda: "an abacus")
     again = identify(**RUN)
     assert again.cpu == "an abacus"
     assert again.run_hash == first.run_hash

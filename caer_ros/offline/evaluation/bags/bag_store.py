@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caer_ros import processor
 from caer_ros.offline.evaluation import identity
 from caer_ros.offline.evaluation.predict import EvaluationError
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person
@@ -49,7 +50,7 @@ def origin_of(
         "threads": settings.threads or f"one for each core, of {os.cpu_count()}",
         "thresholds": {name: header.thresholds[name] for name in ("person", "kept")},
         "versions": identity.versions(),
-        "cpu": identity.cpu(),
+        "cpu": processor.name(),
     }
 
 
