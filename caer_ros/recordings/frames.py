@@ -90,7 +90,7 @@ def at(path: Path, topic: str, stamps: Collection[int], problems: list[str]) -> 
     Raises:
         SourceError: it cannot be read, or the topic is not in it.
     """
-    source = _bag(path)
+    source = open_bag(path)
     decode = bag_decoder(source, topic)
     missing = set(stamps)
     for frame in source.frames() if missing else ():
@@ -118,7 +118,7 @@ def stamps(path: Path, topic: str | None = None) -> tuple[str, list[int]]:
     Raises:
         SourceError: it cannot be read, or has no such topic, or several where none is named.
     """
-    source = _bag(path)
+    source = open_bag(path)
     topic = image_topic(source, topic)
     with bag_errors(path):
         return topic, [header_stamp(bytes(frame.data)) for frame in source.frames() if frame.topic == topic]
@@ -141,7 +141,8 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _bag(path: Path) -> Bag:
+def open_bag(path: Path) -> Bag:
+    """Open a bag. Raises SourceError where it cannot be read, holds no images, or is no bag."""
     source = open_source(path)
     if not isinstance(source, Bag):
         raise SourceError(f"{path}: not a bag")

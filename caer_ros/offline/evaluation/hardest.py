@@ -11,7 +11,7 @@ import numpy as np
 
 from caer_ros.offline.evaluation.judged import judge
 from caer_ros.offline.metrics.joined import MetricsError
-from caer_ros.offline.metrics.matching import iou, xywh
+from caer_ros.perception.boxes import iou
 from caer_ros.perception.person import ScoreType
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _check(first: PredictionHeader, second: PredictionHeader) -> None:
 
 
 def _disagreement(a: ImagePrediction, b: ImagePrediction, single: bool) -> float:
-    overlap = iou(xywh(a.boxes, a.size), xywh(b.boxes, b.size), np.zeros(len(b.boxes), bool))
+    overlap = iou(a.boxes, b.boxes)
     differences = []
     while overlap.size and overlap.max() >= SAME:
         row, column = np.unravel_index(overlap.argmax(), overlap.shape)

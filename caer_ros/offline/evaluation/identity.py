@@ -73,7 +73,6 @@ def identify(
         "threads": threads,
         "settings": dict(settings),
     }
-    run_hash = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
     return Identity(
         command=shlex.join(command),
         bags=dict(bags),
@@ -86,7 +85,7 @@ def identify(
         settings=dict(settings),
         versions=software,
         cpu=processor.name(),
-        run_hash=run_hash,
+        run_hash=json_sha256(hashed),
     )
 
 

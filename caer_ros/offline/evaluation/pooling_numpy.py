@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 Array = NDArray[np.float32]
 
@@ -59,21 +60,10 @@ def read_enlarged(maps: Array, pixels: NDArray[np.intp], height: int, width: int
 
     The same as enlarging and reading, without computing what is not read; corners are not aligned, as in PyTorch.
     """
-    rows, columns = maps.shape[-2:]
-    left, right, x = _neighbours(pixels[:, 0], columns, width)
-    above, below, y = _neighbours(pixels[:, 1], rows, height)
-    upper = maps[:, above, left] * (1 - x) + maps[:, above, right] * x
-    lower = maps[:, below, left] * (1 - x) + maps[:, below, right] * x
-    return np.asarray((upper * (1 - y) + lower * y).T, np.float32)
-
-
-def _neighbours(
-    pixels: NDArray[np.intp], length: int, enlarged: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """The map's pixels before and after those of the enlarged map, and the latter's weights, all [N]."""
-    places = np.clip((pixels + 0.5) * (length / enlarged) - 0.5, 0, length - 1)
-    before = places.astype(np.intp)
-    return before, np.minimum(before + 1, length - 1), (places - before).astype(np.float32)
+    scale = np.divide(maps.shape[:0:-1], (width, height))
+    columns, rows = ((pixels + 0.5) * scale - 0.5).T
+    places = np.stack(np.broadcast_arrays(np.arange(len(maps)), rows[:, None], columns[:, None]))
+    return np.asarray(map_coordinates(maps, places, order=1, mode="nearest"), np.float32)
 
 
 def best_queries(queries: Array, boxes: Array) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, softmax, xlogy
+from scipy.special import expit, log_softmax, xlogy
 
 from caer_ros.offline.metrics import average_precision as ap
 from caer_ros.offline.metrics.reliability import binned
@@ -146,13 +146,10 @@ def _cross_entropy(logits: Floats, target: Floats, counted: Mask, score_type: Sc
     if score_type == ScoreType.SOFTMAX:
         rows = counted.any(axis=1)
         masked, target = np.where(counted, logits, -np.inf)[rows], target[rows]
-        probability = np.zeros_like(logits)
-        probability[rows] = softmax(masked, axis=1)
-        peak = masked.max(axis=1, keepdims=True)
-        logarithm = masked - peak - np.log(np.exp(masked - peak).sum(axis=1, keepdims=True))
+        logarithm = log_softmax(masked, axis=1)
         value = -np.multiply(target, logarithm, out=np.zeros_like(target), where=target > 0).sum()
-        error = probability
-        error[rows] -= target
+        error = np.zeros_like(logits)
+        error[rows] = np.exp(logarithm) - target
         return float(value), error
     value = np.where(counted, np.logaddexp(0, logits) - target * logits, 0).sum()
     return float(value), np.where(counted, expit(logits) - target, 0)

@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from caer_ros.offline.metrics import average_precision as ap
 from caer_ros.offline.metrics.detection import COCO_TOP, interpolated_precision
@@ -142,19 +144,14 @@ def image_groups(samples: Sequence[Sample]) -> list[int]:
     Images that share a track are one group, and so are those they share another with. Images of a recording (they have
     a stamp) without tracks are one, for each folder of their ids. Others stand alone.
     """
-    group = list(range(len(samples)))
-
-    def root(index: int) -> int:
-        while group[index] != index:
-            group[index] = group[group[index]]
-            index = group[index]
-        return index
-
-    first_seen: dict[tuple[str, str], int] = {}
+    things: dict[tuple[str, str], int] = {}
+    edges: list[tuple[int, int]] = []
     for index, sample in enumerate(samples):
         shared = [("track", track) for track in sample.track_ids if track]
         if not shared and sample.stamp is not None:
             shared = [("recording", str(PurePosixPath(sample.image_id).parent))]
-        for thing in shared:
-            group[root(index)] = root(first_seen.setdefault(thing, index))
-    return [root(index) for index in range(len(samples))]
+        edges += [(index, len(samples) + things.setdefault(thing, len(things))) for thing in shared]
+    nodes = len(samples) + len(things)
+    graph = coo_array((np.ones(len(edges)), np.array(edges, np.intp).reshape(-1, 2).T), (nodes, nodes))
+    groups: list[int] = connected_components(graph, directed=False)[1][: len(samples)].tolist()
+    return groups

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from faster_coco_eval.core import mask  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,8 @@ def match(
             continue
         boxes, regions = image.boxes[order], np.concatenate([sample.boxes, sample.ignore])
         detected, annotated = xywh(boxes, image.size, benet_compat), xywh(regions, image.size, benet_compat)
-        overlap = iou(detected, annotated, is_region=np.arange(len(regions)) >= len(sample))
+        is_region = [0] * len(sample) + [1] * len(sample.ignore)
+        overlap = np.asarray(mask.iou(detected, annotated, is_region))
         taken_by, in_region = _greedy(overlap, len(sample), thresholds)
         where = slice(first_detection[index], first_detection[index + 1])
         ignored[:, where] = in_region
@@ -111,20 +113,6 @@ def xywh(boxes: NDArray[np.float32], size: tuple[int, int], benet_compat: bool =
         height, width = size
         return np.clip(result, 0, [width, height, width, height])
     result[:, 2:] -= result[:, :2]
-    return result
-
-
-def iou(detected: Floats, annotated: Floats, is_region: NDArray[np.bool_]) -> Floats:
-    """[D,G] overlap of boxes [D,4] and [G,4] in x, y, width, height, to the last bit as pycocotools computes it.
-
-    Of a region the overlap is the part of the detection that lies in it.
-    """
-    low = np.maximum(detected[:, None, :2], annotated[None, :, :2])
-    high = np.minimum((detected[:, 2:] + detected[:, :2])[:, None], (annotated[:, 2:] + annotated[:, :2])[None])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    area, other = detected[:, 2:].prod(axis=-1)[:, None], annotated[:, 2:].prod(axis=-1)[None]
-    union = np.where(is_region, area, area + other - shared)
-    result: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
     return result
 
 

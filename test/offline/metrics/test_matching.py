@@ -2,45 +2,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from offline.metrics.tables import joined, prediction, random_boxes, sample
-from pycocotools import mask
+from offline.metrics.tables import joined, prediction, sample
 
-from caer_ros.offline.metrics.matching import iou, match, xywh
+from caer_ros.offline.metrics.matching import match, xywh
 
 A, B = [100, 100, 140, 140], [141, 100, 181, 140]
 
 
-def test_iou_is_that_of_pycocotools():
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        detected, annotated = (xywh(random_boxes(generator, 8) + generator.random((8, 4)), (1, 1)) for _ in range(2))
-        is_region = generator.random(8) < 0.3
-        theirs = mask.iou(detected, annotated, is_region.astype(np.uint8).tolist())
-        np.testing.assert_array_equal(iou(detected, annotated, is_region), theirs)
-
-
-def test_disjoint_boxes_that_overlap_to_benet():
+@pytest.mark.parametrize("scale", [1, 2])
+def test_disjoint_boxes_that_overlap_to_benet(scale):
     """A as x, y, width, height reaches from 100 to 240, B from 141 to 322; 140 high both. Shared are 99 * 140 of
-    140 * 140 + 181 * 140 - 99 * 140 pixels.
+    140 * 140 + 181 * 140 - 99 * 140 pixels, an IoU of 0.446. The scale of the image does not matter.
     """
-    a, b = np.array([A], np.float32), np.array([B], np.float32)
-    size, none = (1000, 1000), np.zeros(1, bool)
-    assert iou(xywh(a, size), xywh(b, size), none)[0, 0] == 0
-    inflated = iou(xywh(a, size, benet_compat=True), xywh(b, size, benet_compat=True), none)[0, 0]
-    assert inflated == pytest.approx(99 / (140 + 181 - 99))
-    assert round(inflated, 2) == 0.45
-
-
-def test_the_scale_of_the_image_does_not_change_what_benet_sees():
-    generator = np.random.default_rng(1)
-    a, b = random_boxes(generator, 6), random_boxes(generator, 6)
-    scale = np.array([2, 0.5, 2, 0.5], np.float32)
-    none = np.zeros(6, bool)
-
-    def compat(a, b, height, width):
-        return iou(xywh(a, (height, width), benet_compat=True), xywh(b, (height, width), benet_compat=True), none)
-
-    np.testing.assert_allclose(compat(a, b, 60, 120), compat(a * scale, b * scale, 30, 240))
+    size, boxes = (1000 * scale, 1000 * scale), scale * np.array([A, B], np.float32)
+    known = joined(
+        [sample("a", boxes[:1], [[0]], 1, size=size)], [prediction("a", boxes[1:], [0.9], [[0]], 1, size=size)]
+    )
+    np.testing.assert_array_equal(match(known, thresholds=[0.01]).detection, [[-1]])
+    np.testing.assert_array_equal(match(known, thresholds=[0.445, 0.447], benet_compat=True).detection, [[0], [-1]])
 
 
 def test_benet_clips_to_the_image():

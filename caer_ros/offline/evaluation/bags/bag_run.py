@@ -32,7 +32,6 @@ from caer_ros.perception.person import TrackState
 from caer_ros.perception.pipeline import LOW_SCORE_FRACTION, Pipeline, PipelineSettings
 from caer_ros.recordings import frames
 from caer_ros.recordings.annotations.sample import DatasetError
-from caer_ros.recordings.sources import CAMERA_INFO, Bag, SourceError, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from caer_ros.perception.prediction import Prediction
     from caer_ros.perception.predictors.predictor import Predictor
     from caer_ros.recordings.annotations.sample import Dataset, Sample
+    from caer_ros.recordings.sources import Bag
 
     Pixels = NDArray[np.uint8]
     Watch = Callable[[Iterable[Sample]], Iterable[Sample]]
@@ -125,7 +125,9 @@ def run_bag(
     """
     left_out: list[str] = []
     samples = _stamped(dataset.samples, left_out)
-    camera = _opened(bag, topic)  # before the networks, which take longer to load than a mistake to be told
+    # Before the networks, which take longer to load than a mistake to be told.
+    camera = frames.open_bag(bag)
+    frames.image_topic(camera, topic)
     model, ask = predict.load(bundle, settings)
     source = _Source(model, ask)
     follow = Pipeline(source, pipeline or PipelineSettings(), RUN)
@@ -267,16 +269,6 @@ def _stamped(samples: Iterable[Sample], left_out: list[str]) -> list[Sample]:
                 f"{sample.image_id}: has the stamp of {other.image_id}; evaluate one camera at a time, each image once"
             )
     return [by_stamp[stamp] for stamp in sorted(by_stamp)]
-
-
-def _opened(bag: Path, topic: str) -> Bag:
-    source = open_source(bag)
-    if not isinstance(source, Bag):
-        raise SourceError(f"{bag}: not a bag")
-    topics = [stream.topic for stream in source.streams if stream.msgtype != CAMERA_INFO]
-    if topic not in topics:
-        raise SourceError(f"{bag}: no images on {topic}; there are images on {', '.join(topics)}")
-    return source
 
 
 def _look_through(bag: Bag, topic: str, stamps: set[int]) -> _Recorded:

@@ -17,6 +17,7 @@ import numpy as np
 from caer_ros.offline.metrics.joined import MetricsError
 from caer_ros.offline.metrics.matching import match
 from caer_ros.offline.metrics.over_time.sequences import longest_step, published, sequences, stamps, steps
+from caer_ros.offline.metrics.over_time.timing import distribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,8 +121,7 @@ def _stability(tracks: list[TrackStability], left_out: int) -> Stability:
     seconds = sum(track.seconds for track in tracks)
     flickers = sum(len(track.flickers) for track in tracks)
     delays = np.array([change.delay for track in tracks for change in track.changes], np.float64)
-    answered = delays[~np.isnan(delays)]
-    median, p95 = np.percentile(answered, [50, 95]).tolist() if len(answered) else (float("nan"),) * 2
+    answered = distribution(delays)
     return Stability(
         flicker_per_minute=_ratio(60 * flickers, seconds),
         flickers=flickers,
@@ -130,10 +130,10 @@ def _stability(tracks: list[TrackStability], left_out: int) -> Stability:
         wrong=_ratio(sum(track.wrong for track in tracks), seconds),
         without=_ratio(sum(track.without for track in tracks), seconds),
         changes=len(delays),
-        delays=answered,
-        delay_median=median,
-        delay_p95=p95,
-        never=len(delays) - len(answered),
+        delays=answered.values,
+        delay_median=answered.median,
+        delay_p95=answered.p95,
+        never=answered.left_out,
         tracks=tuple(tracks),
         left_out=left_out,
     )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from caer_ros.offline.metrics.matching import iou, xywh
 from caer_ros.offline.metrics.over_time.sequences import sequences
 from caer_ros.offline.reports.bag.people import MISSED
+from caer_ros.perception.boxes import paired_iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,8 +119,7 @@ def _cases(told: Answers, singles: dict[int, list[_Single]], images: list[int]) 
 def _continues(case: _Case, who: tuple[str, int], box: Array, stamp: int) -> bool:
     if case.who != who or stamp <= case.last:
         return False
-    overlap = iou(xywh(case.last_box[None], (1, 1)), xywh(box[None], (1, 1)), np.zeros(1, bool))
-    return bool(who[0]) or float(overlap[0, 0]) >= _SAME_PLACE
+    return bool(who[0]) or bool(paired_iou(case.last_box, box) >= _SAME_PLACE)
 
 
 def _singles(told: Answers, kind: Kind) -> Iterator[_Single]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caer_ros.offline.metrics.matching import iou, match, xywh
+from caer_ros.offline.metrics.matching import match
 from caer_ros.offline.metrics.over_time.sequences import published, sequences
+from caer_ros.perception.boxes import paired_iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +85,7 @@ def answers(joined: Joined) -> Answers:
         image, which = joined.images[joined.image_index[person]], int(found[person])
         said[person], score[person] = report(image, which)
         box = joined.samples[joined.image_index[person]].boxes[row[person]]
-        boxes = xywh(image.boxes[[which]], image.size), xywh(box[None], image.size)
-        overlap[person] = iou(*boxes, is_region=np.zeros(1, bool)).item()
+        overlap[person] = paired_iou(image.boxes[which], box)
     exhaustive = np.array([sample.exhaustive for sample in joined.samples], bool)
     false = np.flatnonzero((matches.person[0] < 0) & ~matches.ignored[0] & exhaustive[matches.image])
     truth = tuple(tuple(np.flatnonzero(labels == 1).tolist()) for labels in joined.targets)
