@@ -13,7 +13,8 @@ import yaml
 from ros_process import environment, process, ros_node, run, until
 
 from caer_ros.msg import PersonEvent
-from caer_ros.perception.bundle import bundle
+from caer_ros.perception.bundle.bundle import FILES, MANIFEST
+from caer_ros.perception.bundle.reading import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,19 +62,19 @@ def test_the_model_example_writes_a_bundle_that_runs(tmp_path: Path) -> None:
 
 
 def test_the_annotated_model_yaml_is_right(tmp_path: Path) -> None:
-    (tmp_path / bundle.MANIFEST).write_text(blocks(BUNDLES, "yaml")[0])
-    assert bundle.read(tmp_path, verify=False).kind == "single_shot"
+    (tmp_path / MANIFEST).write_text(blocks(BUNDLES, "yaml")[0])
+    assert read_bundle(tmp_path, verify=False).kind == "single_shot"
 
 
 def test_every_field_of_a_bundle_is_described() -> None:
     annotated = yaml.safe_load(blocks(BUNDLES, "yaml")[0])
-    carried = yaml.safe_load((ROOT / "models" / "bootstrap" / bundle.MANIFEST).read_text())
+    carried = yaml.safe_load((ROOT / "models" / "bootstrap" / MANIFEST).read_text())
     resize = {"resize": dict.fromkeys(("mode", "size", "short", "max", "multiple", "interpolation"))}
     described = set(re.findall(r"^\| `([\w.*\[\]]+)` \|", BUNDLES, re.MULTILINE))
     for name in {*field_names(annotated), *field_names(carried), *field_names(resize)}:
         name = re.sub(r"^files\.\w+\.", "files.*.", name)
         assert name in described, f"docs/bundles.md lacks `{name}`"
-    for kind in bundle.FILES.values():
+    for kind in FILES.values():
         for file in kind:
             assert f"`files.{file}`" in BUNDLES
 

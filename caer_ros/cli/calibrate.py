@@ -62,11 +62,12 @@ def run(args: argparse.Namespace) -> int:
     from caer_ros.offline.export import calibration_bundle, calibration_data
     from caer_ros.offline.export import calibration_fit as fitting
     from caer_ros.offline.export.calibration_fit import CalibrationError
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
 
     if args.output.exists():
         raise CalibrationError(f"{args.output} exists; give another folder")
-    bundle = bundles.read(bundles.find(args.model))
+    bundle = read_bundle(find_bundle(args.model))
     results = calibration_data.read(args.results, bundle)
     _refuse_own_opinion(results, bundle, args.force)
     evidence = calibration_data.gather(results, bundle, args.seed)

@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
     from caer_ros.offline.data import distilled
     from caer_ros.offline.training.run import train
-    from caer_ros.perception.bundle import bundle
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.predictors import predictor
     from caer_ros.recordings import frames
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     source = args.bag or args.video or args.images
     data = args.output.with_name(f"{args.output.name}_frames")
     config = configure(args.config, args.output, data, args.network, args.fields)
-    teacher = predictor.load(bundle.read(bundle.find(args.teacher)), EngineSettings(device=args.device))
+    teacher = predictor.load(read_bundle(find_bundle(args.teacher)), EngineSettings(device=args.device))
     made_of = {
         "source": str(source.resolve()),
         "topic": args.topic,

@@ -39,8 +39,9 @@ from caer_ros.node import messages, parameters
 from caer_ros.node.diagnostics import Level, Problems, Stages, diagnostic_array
 from caer_ros.node.events import EventDetector
 from caer_ros.node.session import Model, Publishers, Session
-from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.bundle.bundle import BundleError
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineError, EngineSettings
 from caer_ros.perception.pipeline import Pipeline
 from caer_ros.perception.predictors import predictor as predictors
@@ -242,7 +243,7 @@ class EmotionNode(LifecycleNode):
             device=self._value("device"), threads=self._value("threads"), spin=self._value("spin")
         )
         with _warnings_as(self.problems):
-            bundle = bundles.read(bundles.find(model))
+            bundle = read_bundle(find_bundle(model))
             predictor = predictors.load(bundle, settings)
         self.get_logger().info(f"model {bundle.name} ({bundle.model_version}) runs on {predictor.provider}")
         if bundle.commercial_use is not True:

@@ -15,7 +15,7 @@ from tiny_student import write_own
 from caer_ros.cli import main
 from caer_ros.offline.data import predictions as prediction_table
 from caer_ros.offline.data.predictions import PredictionHeader, Predictions, Tracked
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.calibration import Calibration, calibrated
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.person import BoxKind
@@ -35,7 +35,7 @@ EMOTIONS = np.array([[0.9, 0.08, 0.02], [0.2, 0.3, 0.5]], np.float32)
 
 @pytest.fixture
 def bundle(tmp_path):
-    return bundles.read(write_bundle(tmp_path / "models" / "finder", {"emotions": EMOTIONS}))
+    return read_bundle(write_bundle(tmp_path / "models" / "finder", {"emotions": EMOTIONS}))
 
 
 def write_result(
@@ -110,7 +110,7 @@ def test_the_calibration_is_found_told_and_written(bundle, tmp_path, capsys):
     assert calibrate(bundle, output, write_result(tmp_path / "result", bundle, images=1500)) == 0
     assert before == {path.name: path.read_bytes() for path in bundle.path.iterdir()}
 
-    written = bundles.read(output, verify=True)
+    written = read_bundle(output, verify=True)
     assert (written.name, written.version) == ("honest", bundle.version)
     assert written.model_version != bundle.model_version
     assert {name: file.sha256 for name, file in written.files.items()} == {
@@ -143,7 +143,7 @@ def test_the_calibration_is_found_told_and_written(bundle, tmp_path, capsys):
 
 def test_the_robot_gives_the_calibrated_scores(bundle, tmp_path, capsys):
     assert calibrate(bundle, tmp_path / "honest", write_result(tmp_path / "result", bundle)) == 0
-    written = bundles.read(tmp_path / "honest")
+    written = read_bundle(tmp_path / "honest")
     image = np.zeros((64, 64, 3), np.uint8)
     image[10:50, 10:30] = 255
     found = []
@@ -185,7 +185,7 @@ def test_persons_found_stand_in_where_nothing_was_read_in_the_boxes(bundle, tmp_
     prediction_table.write(found / "predictions.jsonl", Predictions(table.header, images))
     assert calibrate(bundle, tmp_path / "a", pooled) == 0
     assert calibrate(bundle, tmp_path / "b", found) == 0
-    first, second = bundles.read(tmp_path / "a"), bundles.read(tmp_path / "b")
+    first, second = read_bundle(tmp_path / "a"), read_bundle(tmp_path / "b")
     assert first.calibration == second.calibration
     assert first.thresholds == second.thresholds
     assert "those of detections at IoU 0.5" in capsys.readouterr().out
@@ -200,7 +200,7 @@ def test_several_results_are_split_by_folder(bundle, tmp_path, capsys):
 def test_votes(bundle, tmp_path, capsys):
     result = write_result(tmp_path / "result", bundle, shares=True, images=300)
     assert calibrate(bundle, tmp_path / "honest", result, "--against", "votes") == 0
-    written = bundles.read(tmp_path / "honest").calibration
+    written = read_bundle(tmp_path / "honest").calibration
     np.testing.assert_allclose(written.temperature, TRUE.temperature, rtol=0.2)
     said = capsys.readouterr().out
     assert "against labels" in said
@@ -217,7 +217,7 @@ def test_thresholds_are_left_where_they_cannot_be_told(bundle, tmp_path, capsys)
         ),
     ):
         assert calibrate(bundle, tmp_path / name, write_result(tmp_path / f"of_{name}", bundle, **changes)) == 0
-        assert bundles.read(tmp_path / name).thresholds.person == bundle.thresholds.person
+        assert read_bundle(tmp_path / name).thresholds.person == bundle.thresholds.person
         assert says in capsys.readouterr().out
 
 
@@ -238,11 +238,11 @@ def test_below_the_threshold_of_a_pipeline_detections_are_not_all_there(bundle, 
         for image in table.images
     ]
     assert calibrate(bundle, tmp_path / "untracked", result) == 0
-    assert bundles.read(tmp_path / "untracked").thresholds.person > 0.6
+    assert read_bundle(tmp_path / "untracked").thresholds.person > 0.6
     prediction_table.write(result / "predictions.jsonl", Predictions(table.header, images))
     capsys.readouterr()
     assert calibrate(bundle, tmp_path / "tracked", result) == 0
-    assert bundles.read(tmp_path / "tracked").thresholds.person == bundle.thresholds.person
+    assert read_bundle(tmp_path / "tracked").thresholds.person == bundle.thresholds.person
     assert "The person threshold is left: from a score of 0.9 on" in capsys.readouterr().out
 
 
@@ -283,7 +283,7 @@ def test_what_gets_worse_is_not_written_unless_forced(bundle, tmp_path, capsys):
     assert not output.exists()
     assert calibrate(bundle, output, *folders, "--force") == 0
     assert "WARNING" in capsys.readouterr().err
-    assert bundles.read(output).calibration is not None
+    assert read_bundle(output).calibration is not None
 
 
 def test_a_models_own_opinion_is_refused(bundle, tmp_path, capsys):
@@ -349,14 +349,14 @@ def test_what_cannot_be_calibrated_is_told(bundle, tmp_path, capsys):
 def test_a_calibrated_bundle_is_not_calibrated_again(bundle, tmp_path, capsys):
     result = write_result(tmp_path / "result", bundle)
     assert calibrate(bundle, tmp_path / "honest", result) == 0
-    honest = bundles.read(tmp_path / "honest")
+    honest = read_bundle(tmp_path / "honest")
     assert calibrate(honest, tmp_path / "twice", write_result(tmp_path / "b", honest)) == 1
     assert "is calibrated already" in capsys.readouterr().err
     # The remedy that the error names: its copy without the section is a bundle that can be evaluated and calibrated.
     document = yaml.safe_load((honest.path / "model.yaml").read_text())
     del document["calibration"]
     (honest.path / "model.yaml").write_text(yaml.safe_dump(document))
-    raw = bundles.read(honest.path)
+    raw = read_bundle(honest.path)
     assert calibrate(raw, tmp_path / "twice", write_result(tmp_path / "c", raw)) == 0
 
 
@@ -369,8 +369,8 @@ def test_from_an_evaluation_to_a_bundle(student_bundle, tmp_path, capsys):
         assert main(["evaluate", "dataset", *arguments]) == 0
 
     evaluate(student_bundle, tmp_path / "result")
-    assert calibrate(bundles.read(student_bundle), tmp_path / "honest", tmp_path / "result", "--force") == 0
-    honest = bundles.read(tmp_path / "honest")
+    assert calibrate(read_bundle(student_bundle), tmp_path / "honest", tmp_path / "result", "--force") == 0
+    honest = read_bundle(tmp_path / "honest")
     evaluate(honest.path, tmp_path / "after")
     before, after = (prediction_table.read(tmp_path / name / "predictions.jsonl") for name in ("result", "after"))
     rows = 0

@@ -10,7 +10,7 @@ from tiny_student import write_own
 from caer_ros.msg import PersonEmotion
 from caer_ros.offline import data
 from caer_ros.offline.evaluation.predict import predict_bundle
-from caer_ros.perception.bundle import bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.recordings.annotations import image_files
 
 pytestmark = pytest.mark.timeout(180)
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.timeout(180)
 
 def test_the_node_says_over_dds_what_the_evaluation_counts(tmp_path, student_bundle):
     samples = data.load("own", write_own(tmp_path / "data"), "test").samples
-    threshold = bundle.read(student_bundle).thresholds.person
-    predicted = predict_bundle(bundle.read(student_bundle), samples).images
+    threshold = read_bundle(student_bundle).thresholds.person
+    predicted = predict_bundle(read_bundle(student_bundle), samples).images
 
     compared = 0
     with robot(tmp_path, f"model:={student_bundle}", "coast_time:=0.0", "device:=cpu") as running:

@@ -147,3 +147,17 @@ def write_bundle(folder: Path, graph: dict[str, Any] | None = None, **changes: A
     path = single_shot(folder / "model.onnx", **(graph or {}))
     (folder / "model.yaml").write_text(yaml.safe_dump(manifest(path, **changes), sort_keys=False))
     return folder
+
+
+def edit_card(folder: Path, field: str, value: object) -> None:
+    """Set the field ``a.b.c`` of model.yaml; ``...`` removes the field."""
+    document = yaml.safe_load((folder / "model.yaml").read_text())
+    *outer, last = field.split(".")
+    section = document
+    for name in outer:
+        section = section[name]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    (folder / "model.yaml").write_text(yaml.safe_dump(document, sort_keys=False))

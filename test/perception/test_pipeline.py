@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graphs import LABELS, write_bundle
 
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.person import EmotionStatus, TrackState
 from caer_ros.perception.pipeline import Pipeline, PipelineSettings
@@ -36,7 +36,7 @@ def predictor(folder: Path, score: float = 0.9, glad: float = 0.8, **changes: ob
     """Finds one person, who is glad."""
     emotions = np.array([[(1 - glad) / 2, (1 - glad) / 2, glad]])
     bundle = write_bundle(folder, {"scores": (score,), "emotions": emotions}, max_persons=1, **changes)
-    return predictors.load(bundles.read(bundle), EngineSettings(device="cpu", threads=1))
+    return predictors.load(read_bundle(bundle), EngineSettings(device="cpu", threads=1))
 
 
 def pipeline(folder: Path, settings: PipelineSettings | None = None, **changes: float) -> Pipeline:
@@ -125,7 +125,7 @@ def test_a_swap_keeps_ids_and_everybody_has_the_new_models_labels(tmp_path: Path
         labels=labels,
         predictable=labels,
     )
-    run.predictor = predictors.load(bundles.read(two), EngineSettings(device="cpu", threads=1))
+    run.predictor = predictors.load(read_bundle(two), EngineSettings(device="cpu", threads=1))
     (coasting,) = run(NOBODY, SECOND + 3 * SECOND // 10).persons
     assert (coasting.track_id, coasting.track_state) == ("r-1", TrackState.COASTED)
     assert len(coasting.scores) == len(coasting.smoothed_scores) == 2

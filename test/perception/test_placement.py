@@ -13,7 +13,7 @@ import pytest
 from graphs import single_shot, write_bundle
 
 from caer_ros.perception import placement
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import CPU, Engine, EngineError, EngineSettings
 from caer_ros.perception.placement import SMALL
 
@@ -154,7 +154,7 @@ def test_a_real_profile_of_the_cpu(tmp_path, monkeypatch):
     kept = tmp_path / "temporary"
     kept.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(kept))
-    bundle = bundles.read(write_bundle(tmp_path / "finder"))
+    bundle = read_bundle(write_bundle(tmp_path / "finder"))
     model, placements = placement.measure(bundle, EngineSettings("cpu", threads=1))
     assert model.provider == CPU
     (placed,) = placements.values()

@@ -52,11 +52,12 @@ def variation(
 
 
 def _table(count: int) -> None:
-    from caer_ros.perception.bundle import bundle
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.predictors import predictor
 
-    model = predictor.load(bundle.read(bundle.find("bootstrap")), EngineSettings(device="cpu"))
+    model = predictor.load(read_bundle(find_bundle("bootstrap")), EngineSettings(device="cpu"))
     for heights in ((150, 480), (60, 149)):
         for name in PHOTOS:
             print(f"{heights[0]}-{heights[1]} px, {name}: {_row(model, photo(name), heights, count)}")

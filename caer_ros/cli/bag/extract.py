@@ -89,7 +89,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _draft(args: argparse.Namespace) -> Draft:
     """What the json says before anybody has annotated."""
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.person import BoxKind
     from caer_ros.perception.predictors import predictor
@@ -104,7 +105,7 @@ def _draft(args: argparse.Namespace) -> Draft:
     if not args.prefill:
         assert wanted is not None
         return wanted
-    bundle = bundles.read(bundles.find(args.prefill))
+    bundle = read_bundle(find_bundle(args.prefill))
     if args.box_kind and bundle.box_kind != box_kind:
         raise argparse.ArgumentTypeError(
             f"--box-kind {args.box_kind}: {bundle.name} draws boxes of the {bundle.box_kind.name.lower()}"

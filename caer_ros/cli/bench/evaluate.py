@@ -214,12 +214,13 @@ def offline_run(bag: Path | None, model: str, threads: int) -> dict[str, Any]:
     """A bundle over every image of a bag: seconds of the run, of its networks, and their ratio."""
     from caer_ros.cli.demo import demo_bag
     from caer_ros.offline.evaluation.bags.bag_run import run_bag
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
 
     bag = demo_bag.committed().bag if bag is None else bag
     dataset, topic = every_frame(bag)
-    done = run_bag(bundles.read(bundles.find(model)), bag, dataset, topic, EngineSettings(threads=threads))
+    done = run_bag(read_bundle(find_bundle(model)), bag, dataset, topic, EngineSettings(threads=threads))
     inference, total = done.seconds["inference"], done.seconds["total"]
     return {
         "frames": len(done.predictions.images),

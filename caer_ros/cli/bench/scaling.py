@@ -119,17 +119,18 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     from caer_ros.cli.bench import figures
     from caer_ros.cli.bench.crowd import SIZE, crowd
     from caer_ros.cli.console import machine
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
 
     described = machine.describe()
     settings = EngineSettings(device=args.device, threads=args.threads)
     pictures = {number: crowd(number, max(args.persons)) for number in args.persons}
     with TemporaryDirectory(prefix="caer_bench_") as folder:
-        student = bundles.read(bundles.find(args.student)) if args.student else None
+        student = read_bundle(find_bundle(args.student)) if args.student else None
         _say("writing the networks with random weights")
         write_networks(Path(folder), student=student is None)
-        student = student or bundles.read(Path(folder) / STUDENT)
+        student = student or read_bundle(Path(folder) / STUDENT)
         _say("loading")
         subjects = prepare(student, Path(folder), settings, pictures)
         take(subjects, args.rounds, _say)
@@ -181,14 +182,15 @@ def prepare(student: Bundle, folder: Path, settings: Any, pictures: Mapping[int,
     from dataclasses import replace
 
     from caer_ros.cli.bench.two_stage import Placed, TwoStage
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.predictors import predictor
 
     if student.kind != "single_shot":
         raise BenchError(f"{student.path}: kind is {student.kind}; --student takes a single-shot bundle")
     single_shot = predictor.load(student, settings)
     # Its limit of 16 would hide what more persons cost.
-    bootstrap = bundles.read(bundles.find(BOOTSTRAP))
+    bootstrap = read_bundle(find_bundle(BOOTSTRAP))
     composed = predictor.load(replace(bootstrap, max_persons=max(*pictures, bootstrap.max_persons)), settings)
     labels = tuple(json.loads((folder / "labels.json").read_text("utf8")))
     two_stage = TwoStage(bootstrap, folder / "two_branch.onnx", labels, settings)

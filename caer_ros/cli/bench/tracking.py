@@ -92,9 +92,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
     from caer_ros.cli.bench import figures
     from caer_ros.cli.console import machine
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
 
-    bundle = bundles.read(bundles.find(args.model))
+    bundle = read_bundle(find_bundle(args.model))
     seeds = range(args.seed, args.seed + args.bags)
     threads = max(1, len(os.sched_getaffinity(0)) // args.workers)
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool, _progress(len(seeds)) as done:
@@ -123,12 +124,13 @@ def judge_seed(seed: int, model: str, device: str, threads: int, rate: float | N
 
     from caer_ros.cli.demo import demo_bag
     from caer_ros.cli.demo import truth as demo_truth
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.pipeline import Pipeline, PipelineSettings
     from caer_ros.perception.predictors import predictor
 
-    loaded = predictor.load(bundles.read(bundles.find(model)), EngineSettings(device=device, threads=threads))
+    loaded = predictor.load(read_bundle(find_bundle(model)), EngineSettings(device=device, threads=threads))
     with TemporaryDirectory(prefix="caer_bench_") as folder:
         made = demo_bag.write(seed, Path(folder))
         truth = demo_truth.read(made.bag, demo_bag.IMAGE_TOPIC)

@@ -128,7 +128,8 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
     from rich.progress import track
 
     from caer_ros.offline.evaluation import predict
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
 
     console = Console(stderr=True)
@@ -156,7 +157,7 @@ def _predict(args: argparse.Namespace, dataset: Dataset) -> Predictions:
     if manners:
         option = f"--{manners[0].replace('_', '-')}"
         raise predict.EvaluationError(f"{option}: {path} is a bundle; give the checkpoint (.ckpt) that it was made of")
-    bundle = bundles.read(bundles.find(args.model))
+    bundle = read_bundle(find_bundle(args.model))
     settings = EngineSettings(args.device)
     return predict.predict_bundle(bundle, dataset.samples, settings, source, watch=watch, ready=ready)
 
@@ -180,10 +181,11 @@ def _check(args: argparse.Namespace, dataset: Dataset, header: PredictionHeader)
 
 def _provenance(model: str) -> str:
     """What a bundle or a checkpoint says about the data and the recipe it comes from."""
-    from caer_ros.perception.bundle import bundle as bundles
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
 
     if not model.endswith(".ckpt"):
-        provenance = bundles.read(bundles.find(model)).provenance
+        provenance = read_bundle(find_bundle(model)).provenance
         return f"{provenance.data} {provenance.recipe}"
     from caer_ros.offline.training import checkpoint
 

@@ -10,7 +10,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from caer_ros.cli.models.agreement import Agreement, FrameAgreement, SharedLabels
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.imaging.resizing import plan
 from caer_ros.perception.person import EmotionStatus
 from caer_ros.perception.pipeline import Pipeline, PipelineSettings
@@ -152,7 +153,7 @@ def load(names: Sequence[str], settings: EngineSettings) -> list[Contender]:
 
     All bundles are read before the first is loaded.
     """
-    found = [bundles.read(bundles.find(name)) for name in names]
+    found = [read_bundle(find_bundle(name)) for name in names]
     return [
         Contender.load(name, bundle, settings)
         for name, bundle in zip(distinct([bundle.name for bundle in found]), found, strict=True)

@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the model card. Returns 0; raises BundleError for a bundle that cannot be read."""
     from caer_ros.cli.models.model_card import details, lines
-    from caer_ros.perception.bundle.bundle import find, read
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
 
-    card = details(read(find(args.name), verify=False))
+    card = details(read_bundle(find_bundle(args.name), verify=False))
     print(json.dumps(card) if args.json else "\n".join(lines(card)))
     return 0

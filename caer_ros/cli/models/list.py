@@ -17,12 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line a bundle. Returns 0."""
     from caer_ros.cli.models.model_card import summary
-    from caer_ros.perception.bundle.bundle import BundleError, available, read
+    from caer_ros.perception.bundle.bundle import BundleError
+    from caer_ros.perception.bundle.finding import available_bundles
+    from caer_ros.perception.bundle.reading import read_bundle
 
     entries: list[dict[str, Any]] = []
-    for path in available():
+    for path in available_bundles():
         try:
-            entries.append(summary(read(path, verify=False)))
+            entries.append(summary(read_bundle(path, verify=False)))
         except BundleError as error:
             entries.append({"name": path.name, "path": str(path), "error": str(error)})
     if args.json:

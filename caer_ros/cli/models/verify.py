@@ -45,20 +45,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _all_paths() -> list[str]:
-    from caer_ros.perception.bundle.bundle import available
+    from caer_ros.perception.bundle.finding import available_bundles
 
-    return [str(path) for path in available()]
+    return [str(path) for path in available_bundles()]
 
 
 def _verified(name: str, load: bool, device: str, strict: bool) -> dict[str, Any]:
-    from caer_ros.perception.bundle.bundle import BundleError, find, read
+    from caer_ros.perception.bundle.bundle import BundleError
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineError
 
     result: dict[str, Any] = {"name": name, "path": None, "model_version": None, "provider": None, "error": None}
     try:
-        path = find(name)
+        path = find_bundle(name)
         result |= {"path": str(path), "name": path.name}
-        bundle = read(path, verify=True)
+        bundle = read_bundle(path, verify=True)
         result |= {"name": bundle.name, "model_version": bundle.model_version}
         if load:
             result |= _loaded(bundle, device, strict)

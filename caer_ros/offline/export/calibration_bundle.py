@@ -12,7 +12,8 @@ import yaml
 
 from caer_ros import __version__
 from caer_ros.offline.export.calibration_fit import CalibrationError
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import MANIFEST
+from caer_ros.perception.bundle.reading import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,25 +47,25 @@ def write(
     """
     if output.exists():
         raise CalibrationError(f"{output} exists; give another folder")
-    bundles.read(bundle.path)  # a damaged file is not worth a copy
-    document = yaml.safe_load((bundle.path / bundles.MANIFEST).read_text("utf-8"))
+    read_bundle(bundle.path)  # a damaged file is not worth a copy
+    document = yaml.safe_load((bundle.path / MANIFEST).read_text("utf-8"))
     text = _manifest(document, output.name, calibration, thresholds, origin, metrics)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
         made = Path(folder) / "bundle"
         made.mkdir()
         _copy(bundle, made)
-        (made / bundles.MANIFEST).write_text(text, "utf-8")
+        (made / MANIFEST).write_text(text, "utf-8")
         with (made / README).open("a", encoding="utf-8") as file:
             file.write(_readme(bundle, calibration, thresholds, origin, metrics))
-        bundles.read(made)
+        read_bundle(made)
         made.replace(output)
-    return bundles.read(output)
+    return read_bundle(output)
 
 
 def _copy(bundle: Bundle, folder: Path) -> None:
     """The networks, and what lies beside the card, such as licences; links become files."""
-    beside = [path for path in bundle.path.iterdir() if path.is_file() and path.name != bundles.MANIFEST]
+    beside = [path for path in bundle.path.iterdir() if path.is_file() and path.name != MANIFEST]
     for path in {*beside, *(file.path for file in bundle.files.values())}:
         target = folder / path.relative_to(bundle.path)
         target.parent.mkdir(parents=True, exist_ok=True)

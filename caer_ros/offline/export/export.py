@@ -17,7 +17,8 @@ from caer_ros.offline.export.card import WEIGHTS, ExportSettings, as_yaml, manif
 from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotGraph, SingleShotOutput
 from caer_ros.offline.export.loading import load_graph
 from caer_ros.offline.export.parity import Parity, parity
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import MANIFEST, Bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.imaging.resizing import Resize, place, plan
 from caer_ros.perception.predictors import predictor
@@ -39,7 +40,7 @@ OPSET, IR_VERSION = 18, 8
 class Exported:
     """A written bundle."""
 
-    bundle: bundles.Bundle
+    bundle: Bundle
     graph: Parity
     """ONNX Runtime in float32 against PyTorch."""
     stored: Parity
@@ -112,19 +113,19 @@ def export(
         content = model.SerializeToString(deterministic=True)
         (made / "model.onnx").write_bytes(content)
         fields = manifest(card, graph, settings, settings.name or output.name, content)
-        (made / bundles.MANIFEST).write_text(as_yaml(fields, settings), "utf-8")
+        (made / MANIFEST).write_text(as_yaml(fields, settings), "utf-8")
         (made / "README.md").write_text(readme(card, graph, fields, settings, exact, stored), "utf-8")
-        bundle = bundles.read(made)
+        bundle = read_bundle(made)
         predictor.load(bundle, EngineSettings(device="cpu"))(pictures[:1])
         if output.exists():
             output.replace(Path(folder) / "old")
         made.replace(output)
-    return Exported(bundles.read(output), exact, stored)
+    return Exported(read_bundle(output), exact, stored)
 
 
 def _is_replaceable(folder: Path) -> bool:
     """Is it a bundle or empty, and not, by a slip, the folder of all models?"""
-    return (folder / bundles.MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir()))
+    return (folder / MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:

@@ -27,7 +27,7 @@ from caer_ros.offline.export import export
 from caer_ros.offline.reproduction.two_branch import TwoBranch
 from caer_ros.offline.systems.ka.graph import StudentGraph
 from caer_ros.offline.systems.ka.network import Student, StudentConfig
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import MANIFEST
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.taxonomy import EMOTIC
 
@@ -98,7 +98,7 @@ def write_student(folder: Path, backbone: str, size: int, max_persons: int) -> N
         "commercial_use": True,
         "files": {"model": {"path": "model.onnx", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
     }
-    (folder / bundles.MANIFEST).write_text(yaml.safe_dump(fields, sort_keys=False), "utf8")
+    (folder / MANIFEST).write_text(yaml.safe_dump(fields, sort_keys=False), "utf8")
 
 
 def write_two_branch(path: Path) -> None:

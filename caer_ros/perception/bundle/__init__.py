@@ -1,1 +1,1 @@
-"""Model bundles: what a card says, found, read strictly and verified."""
+"""Model bundles: found by name, read strictly, verified."""

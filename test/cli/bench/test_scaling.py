@@ -18,7 +18,8 @@ from caer_ros.cli.bench.scaling import PEERS, STAGES, STUDENT, BenchError, Best,
 from caer_ros.cli.bench.scaling_plot import PlotError
 from caer_ros.cli.demo import scenes
 from caer_ros.perception.boxes import iou
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.predictors import predictor
 
@@ -175,7 +176,7 @@ def test_wrong_numbers_of_persons_are_refused(text, capsys):
 
 @pytest.mark.parametrize("number", [0, 1, 5, 12])
 def test_the_best_so_many_pass(number, tmp_path):
-    model = predictor.load(bundles.read(write_student(tmp_path)), CPU)
+    model = predictor.load(read_bundle(write_student(tmp_path)), CPU)
     image = crowd(1, 1).image
     best = Best.of(model, image, number)
     assert len(best([image], min_confidence=0.0)[0].persons) == number
@@ -184,7 +185,7 @@ def test_the_best_so_many_pass(number, tmp_path):
 def test_slots_of_one_person_count_once(tmp_path):
     """The second slot has the first one's box: it never gets a track, so a third has to pass for two persons."""
     shift = np.array([PLACES[0], PLACES[0], PLACES[5]]) - (0, 0, 1, 1)
-    model = predictor.load(bundles.read(write_student(tmp_path, (0.9, 0.8, 0.7), shift)), CPU)
+    model = predictor.load(read_bundle(write_student(tmp_path, (0.9, 0.8, 0.7), shift)), CPU)
     image = crowd(1, 1).image
     assert len(Best.of(model, image, 2)([image])[0].persons) == 3
     with pytest.raises(BenchError, match="finder gives 2 different persons, and has room for 3: --persons up to 2, or"):
@@ -192,7 +193,7 @@ def test_slots_of_one_person_count_once(tmp_path):
 
 
 def test_only_a_single_shot_bundle_can_be_the_student(tmp_path):
-    bootstrap = bundles.read(bundles.find("bootstrap"))
+    bootstrap = read_bundle(find_bundle("bootstrap"))
     with pytest.raises(BenchError, match="kind is composed; --student takes a single-shot bundle"):
         scaling.prepare(bootstrap, tmp_path, CPU, {})
 

@@ -14,7 +14,7 @@ from caer_ros.offline.data.synthetic import bags
 from caer_ros.offline.evaluation import results
 from caer_ros.offline.evaluation.bags import bag_measures
 from caer_ros.offline.metrics.joined import MetricsError
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.recordings.annotations import own
 from caer_ros.recordings.definitions import PERSONS, typestore
 
@@ -62,7 +62,7 @@ def test_a_result_folder_holds_all_that_was_measured(result, made, student_bundl
     (bag,) = metrics["bags"]
     assert (bag["name"], bag["image_topic"], bag["images"], bag["annotated"]) == ("bag", bags.IMAGE_TOPIC, 12, 12)
     identity = metrics["identity"]
-    assert identity["bundle_sha256"] == bundles.read(student_bundle).sha256
+    assert identity["bundle_sha256"] == read_bundle(student_bundle).sha256
     assert identity["provider"] == "CPUExecutionProvider"
     assert identity["truth"] == hashlib.sha256((result / "annotations.json").read_bytes()).hexdigest()
     table, truth = predictions.read(result / "predictions.jsonl"), own.read(result / "annotations.json")
@@ -165,7 +165,7 @@ def test_a_run_that_stops_leaves_nothing_of_the_one_before(result, made, student
 
 
 def test_a_model_judged_by_its_own_draft_is_warned_of_everywhere(made, student_bundle, tmp_path, capsys):
-    version = bundles.read(student_bundle).model_version
+    version = read_bundle(student_bundle).model_version
     draft = {"name": "tiny", "version": version, "boxes": True, "emotions": False}
     truth = changed(made, tmp_path / "truth.json", lambda content: content["info"].update(prefilled_by=draft))
     command = (made.bag, "--truth", truth, "--model", student_bundle, "--device", "cpu", "--no-images")

@@ -9,7 +9,8 @@ from caer_ros.offline.export.graph import ExportError
 from caer_ros.offline.importers import imported
 from caer_ros.offline.importers.imported import Imported
 from caer_ros.offline.training import checkpoint
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import Metric
+from caer_ros.perception.bundle.reading import read_bundle
 
 SCORE = {"name": "ER mAP in %", "value": 28.75, "protocol": "published by the authors, not measured here"}
 DSCT = ("--backbone", "resnet50", "--dataset", "emotic")
@@ -44,10 +45,10 @@ def test_a_bundle_and_a_checkpoint(found, tmp_path, monkeypatch, capsys):
     arguments = ["import", "benet", str(found.path), "--output", str(folder), "--checkpoint", str(kept)]
     assert main([*arguments, "--short", "256", "--weights", "float32"]) == 0
     assert asked == [(found.path, 256)]
-    bundle = bundles.read(folder)
+    bundle = read_bundle(folder)
     assert bundle.name == "benet_emotic"
     assert (bundle.licence, bundle.commercial_use) == ("LicenseRef-unknown", None)
-    assert bundle.provenance.metrics[-1] == bundles.Metric(*SCORE.values())
+    assert bundle.provenance.metrics[-1] == Metric(*SCORE.values())
     assert (bundle.thresholds.person, bundle.thresholds.uncertain) == (0.05, 0.4)
     assert "Weights: theirs." in (folder / "README.md").read_text()
     network, card = checkpoint.load_network(kept)

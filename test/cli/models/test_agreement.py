@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caer_ros.cli.models.agreement import Agreement, FrameAgreement, SharedLabels, closeness, pairs
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.person import BoxKind, EmotionStatus, Person
 from caer_ros.taxonomy import CAER_S, EMOTIC, HECO
 
@@ -27,7 +27,7 @@ def persons(*boxes, kind=BoxKind.BODY):
 
 def bundle(folder, **fields):
     graph = {"emotions": np.full((2, len(fields["labels"])), 0.1)}
-    return bundles.read(write_bundle(folder, graph, **{"predictable": list(fields["labels"]), **fields}))
+    return read_bundle(write_bundle(folder, graph, **{"predictable": list(fields["labels"]), **fields}))
 
 
 # --- Who is who ---

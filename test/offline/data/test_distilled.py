@@ -6,7 +6,7 @@ from graphs import write_bundle
 
 from caer_ros.offline import data
 from caer_ros.offline.data.distilled import DistillationError, claim, is_complete, label
-from caer_ros.perception.bundle import bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.predictors import predictor
 from caer_ros.recordings.frames import Frame
@@ -20,7 +20,7 @@ ONE = {"scores": (0.9,), "emotions": np.array([[0.1, 0.2, 0.7]]), "batch": 1}
 def teacher(folder, graph=ONE, **changes):
     """Finds the white rectangle of an image at 0.9, and says 0.1, 0.2, 0.7 of it."""
     fields = {"max_persons": 1, "resize": {"mode": "stretch", "size": [48, 64], "interpolation": "nearest"}}
-    return predictor.load(bundle.read(write_bundle(folder, graph, **fields | changes)), EngineSettings(device="cpu"))
+    return predictor.load(read_bundle(write_bundle(folder, graph, **fields | changes)), EngineSettings(device="cpu"))
 
 
 def frames(count):

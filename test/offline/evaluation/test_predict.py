@@ -18,7 +18,9 @@ from caer_ros.offline.systems.benet import person_centric
 from caer_ros.offline.systems.benet.config import BenetConfig
 from caer_ros.offline.training.checkpoint import PREFIX, save
 from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import Thresholds
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind, ScoreType
@@ -37,7 +39,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def predicted(student_bundle, dataset):
-    return predict.predict_bundle(bundles.read(student_bundle), dataset.samples, CPU, "own test")
+    return predict.predict_bundle(read_bundle(student_bundle), dataset.samples, CPU, "own test")
 
 
 def test_a_checkpoint_and_its_bundle_give_the_same_table(student_checkpoint, dataset, predicted):
@@ -58,7 +60,7 @@ def test_a_checkpoint_and_its_bundle_give_the_same_table(student_checkpoint, dat
 
 
 def test_persons_are_those_that_the_node_gets(student_bundle, dataset, predicted):
-    node = predictor.load(bundles.read(student_bundle), CPU)
+    node = predictor.load(read_bundle(student_bundle), CPU)
     for sample, image in zip(dataset.samples, predicted.images, strict=True):
         (answer,) = node([image_files.read(sample.path)], predicted.header.thresholds["kept"])
         assert len(answer.persons) == len(image.boxes) > 0
@@ -119,15 +121,15 @@ def test_a_composed_bundle_has_persons_and_no_pooled_scores(tmp_path):
     root = write_own(tmp_path / "own", images=2)
     cv2.imwrite(str(root / "test_1.png"), cv2.resize(photo, (120, 90))[..., ::-1])
     dataset = load("own", root, "test")
-    result = predict.predict_bundle(bundles.read(bundles.find("bootstrap")), dataset.samples, CPU)
+    result = predict.predict_bundle(read_bundle(find_bundle("bootstrap")), dataset.samples, CPU)
     assert all(image.pooled is None for image in result.images)
     assert all(image.emotions.shape == (len(image.boxes), 7) for image in result.images)
 
 
 def test_a_person_below_the_threshold_does_not_fill_the_list(student_bundle, dataset):
-    bundle = bundles.read(student_bundle)
-    strict = replace(bundle, thresholds=bundles.Thresholds(0.99, 0.4))
-    loose = replace(bundle, thresholds=bundles.Thresholds(0.01, 0.4))
+    bundle = read_bundle(student_bundle)
+    strict = replace(bundle, thresholds=Thresholds(0.99, 0.4))
+    loose = replace(bundle, thresholds=Thresholds(0.01, 0.4))
     filled = [
         [image.saturated for image in predict.predict_bundle(b, dataset.samples[:2], CPU).images]
         for b in (strict, loose)
@@ -160,7 +162,7 @@ def hand_made(folder, emotions, **changes):
         "shift": np.array([[0, 0, 0, 0], [0, 0, -0.5, 0]]),
         **changes.pop("graph", {}),
     }
-    return bundles.read(write_bundle(folder, graph, resize=SHORT_SIDE, **changes))
+    return read_bundle(write_bundle(folder, graph, resize=SHORT_SIDE, **changes))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from caer_ros.offline.export.card import ExportSettings
 from caer_ros.offline.export.graph import ExportError
 from caer_ros.offline.systems.ka.config import ModelConfig
 from caer_ros.offline.systems.ka.graph import StudentGraph
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import BundleError
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.predictors import predictor
 
@@ -195,7 +196,7 @@ def test_eight_bits(exported, inputs):
 def test_a_bundle_that_the_node_loads(student_checkpoint, tmp_path):
     made = export.export(student_checkpoint, tmp_path / "models" / "tiny", SETTINGS)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["tiny"]
-    bundle = bundles.read(tmp_path / "models" / "tiny")
+    bundle = read_bundle(tmp_path / "models" / "tiny")
     assert bundle == made.bundle
     assert (bundle.name, bundle.kind, bundle.labels, bundle.pooling) == ("tiny", "single_shot", LABELS, "box_mean")
     assert bundle.resize == rule()
@@ -259,7 +260,7 @@ def test_only_bundles_and_empty_folders_are_replaced(student_checkpoint, tmp_pat
     for output in (models, tmp_path / "file"):
         with pytest.raises(ExportError, match="is no bundle, so it is not replaced; give another folder"):
             export.export(student_checkpoint, output, SETTINGS, overwrite=True)
-    assert bundles.read(models / "tiny")
+    assert read_bundle(models / "tiny")
     assert (tmp_path / "file").is_file()
     (tmp_path / "empty").mkdir()
     assert export.export(student_checkpoint, tmp_path / "empty", SETTINGS, overwrite=True).bundle.name == "empty"
@@ -280,7 +281,7 @@ def test_nothing_is_written_when_it_fails(student_checkpoint, tmp_path, monkeypa
     else:
         manifest = export.manifest
         monkeypatch.setattr(export, "manifest", lambda *args: manifest(*args) | {"max_persons": 0})
-        error, says = bundles.BundleError, "max_persons"
+        error, says = BundleError, "max_persons"
     with pytest.raises(error, match=says):
         export.export(student_checkpoint, tmp_path / "out", SETTINGS)
     assert list(tmp_path.iterdir()) == []
@@ -307,7 +308,7 @@ def test_the_command(student_checkpoint, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "ONNX Runtime against PyTorch" in said
     assert "boxes" in said
-    assert bundles.read(tmp_path / "out").commercial_use is False
+    assert read_bundle(tmp_path / "out").commercial_use is False
     assert main(["export", str(student_checkpoint), "--output", str(tmp_path / "out"), *options]) == 1
     assert "exists" in capsys.readouterr().err
     assert main(["export", str(student_checkpoint), "--output", str(tmp_path / "other"), "--int8"]) == 2

@@ -7,7 +7,7 @@ from graphs import LABELS, single_shot, write_bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineError, EngineSettings
 from caer_ros.perception.imaging.resizing import plan
 from caer_ros.perception.person import BoxKind, EmotionStatus
@@ -21,7 +21,7 @@ NAN = np.nan
 
 
 def load(folder, graph=None, engine=CPU, **changes):
-    return predictors.load(bundles.read(write_bundle(folder, graph, **changes)), engine)
+    return predictors.load(read_bundle(write_bundle(folder, graph, **changes)), engine)
 
 
 def picture(height, width, box, brightness=255):
@@ -230,7 +230,7 @@ def test_the_first_run_finds_what_the_graph_does_not_declare(tmp_path):
         1
     ].dim_param = "K"
     onnx.save(model, str(folder / "model.onnx"))
-    bundle = bundles.read(folder, verify=False)
+    bundle = read_bundle(folder, verify=False)
     with pytest.raises(EngineError, match=r'output "boxes" came as \[1, 1, 4\] where the bundle says \[1, 2, 4\]'):
         predictors.load(bundle, CPU)
     cold = predictors.load(bundle, EngineSettings("cpu", warm_up=False))
@@ -242,7 +242,7 @@ def test_a_damaged_file_is_an_engine_error(tmp_path):
     folder = write_bundle(tmp_path)
     (folder / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(EngineError, match=r"model\.onnx cannot be loaded"):
-        predictors.load(bundles.read(folder, verify=False), CPU)
+        predictors.load(read_bundle(folder, verify=False), CPU)
 
 
 def test_graphs_are_deterministic(tmp_path):

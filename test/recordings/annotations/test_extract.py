@@ -301,11 +301,11 @@ def test_boxes_of_a_model_with_other_labels_but_not_its_emotions():
 
 
 def test_a_real_bundle(tmp_path, student_bundle, made):
-    from caer_ros.perception.bundle import bundle
+    from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.predictors import predictor
 
-    painter = predictor.load(bundle.read(student_bundle), EngineSettings("cpu"))
+    painter = predictor.load(read_bundle(student_bundle), EngineSettings("cpu"))
     draft = extract.prefilled(painter, None, True)
     extract.extract(made.bag, tmp_path / "out", draft, Sampling(count=2))
     dataset = data.load("own", tmp_path / "out" / "annotations.json", "test")

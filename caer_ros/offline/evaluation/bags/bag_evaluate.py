@@ -28,7 +28,8 @@ from caer_ros.offline.metrics.over_time.timing import timing
 from caer_ros.offline.metrics.summary import plain
 from caer_ros.offline.reports.bag import bag_report
 from caer_ros.offline.reports.bag.bag_pictures import of_bags
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.recordings import frames
 from caer_ros.recordings.sources import SourceError
@@ -102,7 +103,7 @@ def offline(
         EvaluationError, MetricsError: model and annotations do not belong together.
         SourceError, DatasetError: as ``bag_run.run_bag``.
     """
-    bundle = bundles.read(bundles.find(model))
+    bundle = read_bundle(find_bundle(model))
     named = [bag.name for bag in bags]
     _check(bundle, bag_sets.samples_of([bag.dataset for bag in bags], named), settings.any_box_kind)
     engine = EngineSettings(device, threads)

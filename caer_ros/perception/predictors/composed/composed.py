@@ -6,7 +6,6 @@ It reads an emotion only from a face that is there, large enough, visible and tu
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from caer_ros.perception.imaging.resizing import squares
 from caer_ros.perception.person import EmotionStatus, Person
 from caer_ros.perception.prediction import Prediction, Stopwatch
 from caer_ros.perception.predictors.composed import blazeface, expression, nanodet
+from caer_ros.perception.predictors.composed.faces import assign, clipped, judge
 from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.perception.bundle.bundle import Bundle, FaceRules
+    from caer_ros.perception.bundle.bundle import Bundle
     from caer_ros.perception.person import Array
-    from caer_ros.perception.predictors.composed.blazeface import Box, Face
-
-_HEADROOM = 1.1
-"""Widths of a face from its centre up to the top of the person's box: 0.7 to 1.36 on the demo photographs."""
+    from caer_ros.perception.predictors.composed.blazeface import Face
 
 
 class Composed:
@@ -119,7 +116,7 @@ class Composed:
             person.status = judge(face, image.shape, self._rules)
             if face is None:
                 continue
-            person.face_box = np.array(_clipped(face.box, image.shape), np.float32)
+            person.face_box = np.array(clipped(face.box, image.shape), np.float32)
             if person.status == EmotionStatus.OK:
                 readable.append((person, face))
         watch.done("post")
@@ -155,58 +152,3 @@ class Composed:
         for person, person_scores, status in zip(persons, scores, statuses.tolist(), strict=True):
             person.scores, person.status = person_scores, EmotionStatus(status)
         watch.done("post")
-
-
-def judge(face: Face | None, shape: tuple[int, ...], rules: FaceRules) -> EmotionStatus:
-    """Whether a face in an image of ``shape`` (height, width, ...) can be read: OK, or why not."""
-    if face is None:
-        return EmotionStatus.NO_FACE
-    if _area(_clipped(face.box, shape)) < rules.min_visible * _area(face.box) or abs(face.yaw) > rules.max_yaw:
-        return EmotionStatus.PROFILE_OR_OCCLUDED
-    return EmotionStatus.OK if face.box[2] - face.box[0] >= rules.min_face else EmotionStatus.TOO_SMALL
-
-
-def assign(persons: Sequence[Box], faces: Sequence[Face]) -> list[Face | None]:
-    """One face for each person at most, and no face for two: the best pairs first.
-
-    Args:
-        persons: boxes xyxy.
-        faces: those of the image, each once.
-    """
-    pairs = [
-        (face.score - _distance(box, face), person, number)
-        for person, box in enumerate(persons)
-        for number, face in enumerate(faces)
-        if _may_belong(box, face)
-    ]
-    chosen: dict[int, int] = {}
-    for _, person, number in sorted(pairs, reverse=True):
-        if person not in chosen and number not in chosen.values():
-            chosen[person] = number
-    return [faces[chosen[person]] if person in chosen else None for person in range(len(persons))]
-
-
-def _distance(person: Box, face: Face) -> float:
-    """How far a face is from where it is expected, middle and a face below the top edge, in widths of the person."""
-    x = (face.box[0] + face.box[2] - person[0] - person[2]) / 2
-    y = _below_top(person, face) - _HEADROOM * (face.box[2] - face.box[0])
-    return math.hypot(x, y) / (person[2] - person[0])
-
-
-def _below_top(person: Box, face: Face) -> float:
-    return (face.box[1] + face.box[3]) / 2 - person[1]
-
-
-def _may_belong(person: Box, face: Face) -> bool:
-    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
-    return person[0] <= x <= person[2] and person[1] <= y <= person[3]
-
-
-def _clipped(box: Box, shape: tuple[int, ...]) -> Box:
-    height, width = shape[:2]
-    x_min, y_min, x_max, y_max = box
-    return min(max(x_min, 0), width), min(max(y_min, 0), height), min(max(x_max, 0), width), min(max(y_max, 0), height)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])

@@ -20,7 +20,8 @@ from caer_ros.offline.evaluation.bags.bag_run import BagJob, run_bag
 from caer_ros.offline.evaluation.predict import EvaluationError
 from caer_ros.offline.export.export import demo_pictures
 from caer_ros.offline.metrics.joined import join
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.calibration import Calibration, calibrated
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.imaging import decoding
@@ -85,7 +86,7 @@ def bag(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(student_bundle):
-    return bundles.read(student_bundle)
+    return read_bundle(student_bundle)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,7 @@ def test_a_composed_bundle_comes_back_out_of_the_store_as_it_was(tmp_path, asked
     bag = write_bag(tmp_path / "bag", [(TOPIC, i + 1, one) for i, one in enumerate(shown)])
     samples = [sample(stamp, size=pictures[i // 2].shape[:2], labels=7) for i, stamp in enumerate(stamps)]
     annotated = replace(dataset(), samples=tuple(samples))
-    bundle, store = bundles.read(bundles.find("bootstrap")), tmp_path / "store.jsonl"
+    bundle, store = read_bundle(find_bundle("bootstrap")), tmp_path / "store.jsonl"
     first = run_bag(bundle, bag, annotated, TOPIC, CPU, store=store)
     assert all(image.pooled is None for image in first.predictions.images)
     assert any((image.tracked.top >= 0).any() for image in first.predictions.images)

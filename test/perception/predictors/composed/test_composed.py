@@ -12,14 +12,15 @@ from graphs import write_bundle
 from variations import PHOTOS, photo, variation
 
 from caer_ros.perception.boxes import iou, suppress
-from caer_ros.perception.bundle import bundle as bundles
+from caer_ros.perception.bundle.bundle import BundleError
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineError, EngineSettings
 from caer_ros.perception.imaging.resizing import Fit, Squares
 from caer_ros.perception.person import BoxKind, EmotionStatus
 from caer_ros.perception.predictors import predictor as predictors
 from caer_ros.perception.predictors.composed import blazeface, expression, nanodet
-from caer_ros.perception.predictors.composed.blazeface import Face
-from caer_ros.perception.predictors.composed.composed import Composed, assign, judge
+from caer_ros.perception.predictors.composed.composed import Composed
 from caer_ros.taxonomy import CAER_S
 
 CPU = EngineSettings("cpu", threads=1)
@@ -30,7 +31,7 @@ FACES = {"astronaut": (172, 75, 276, 180), "cameraman": (190, 110, 262, 196), "g
 
 @pytest.fixture(scope="module")
 def bundle():
-    return bundles.read(bundles.find("bootstrap"))
+    return read_bundle(find_bundle("bootstrap"))
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +209,9 @@ class TestCalls:
 
 class TestLoading:
     def test_other_labels(self, bundle):
-        with pytest.raises(bundles.BundleError, match="labels: a composed bundle predicts these seven"):
+        with pytest.raises(BundleError, match="labels: a composed bundle predicts these seven"):
             Composed(dataclasses.replace(bundle, labels=("calm", *CAER_S[1:])), CPU)
-        with pytest.raises(bundles.BundleError, match="labels: a composed bundle predicts these seven"):
+        with pytest.raises(BundleError, match="labels: a composed bundle predicts these seven"):
             Composed(dataclasses.replace(bundle, predictable=(False,) * 7), CPU)
 
     def test_labels_in_another_order(self, bundle):
@@ -224,55 +225,8 @@ class TestLoading:
             Composed(dataclasses.replace(bundle, files=files), CPU)
 
     def test_the_wrong_kind(self, bundle, tmp_path):
-        with pytest.raises(bundles.BundleError, match='kind is "single_shot", expected "composed"'):
-            Composed(bundles.read(write_bundle(tmp_path)), CPU)
-
-
-class TestFaces:
-    BODY = (0.0, 0.0, 100.0, 300.0)
-    SHAPE = (480, 640, 3)
-
-    def face(self, x: float, y: float, score: float = 0.9, size: float = 30) -> Face:
-        return Face((x - size / 2, y - size / 2, x + size / 2, y + size / 2), score, 0.0)
-
-    def test_best_of_several(self):
-        own, poster = self.face(50, 33), self.face(90, 60)
-        assert assign([self.BODY], [poster, own]) == [own]
-
-    def test_nobody_else_s_face(self):
-        """It belongs to whom it is in the middle of."""
-        seen = self.face(110, 33)
-        for first in (self.BODY, (0.0, 0.0, 115.0, 300.0)):
-            assert assign([first, (60.0, 0.0, 160.0, 300.0)], [seen]) == [None, seen]
-
-    def test_each_their_own_where_persons_overlap(self):
-        left, right = self.face(50, 33, 0.7), self.face(105, 33, 0.99)
-        assert assign([(0.0, 0.0, 110.0, 300.0), (60.0, 0.0, 160.0, 300.0)], [right, left]) == [left, right]
-
-    def test_a_head_is_a_face_below_the_top_not_at_the_top(self):
-        """Behind the second stands the first, whose face looks over the second's shoulder."""
-        over_the_shoulder, own = self.face(75, 20, 0.9), self.face(110, 55, 0.75)
-        assert assign([(60.0, 22.0, 160.0, 300.0)], [over_the_shoulder, own]) == [own]
-
-    def test_a_face_beside_the_body_is_not_theirs(self):
-        assert assign([self.BODY], [self.face(120, 33)]) == [None]
-        assert assign([], []) == []
-
-    def test_judge(self, bundle):
-        ok = self.face(100, 100)
-
-        def status(face):
-            return judge(face, self.SHAPE, bundle.faces)
-
-        assert status(None) == EmotionStatus.NO_FACE
-        assert status(ok) == EmotionStatus.OK
-        assert status(dataclasses.replace(ok, yaw=-39.0)) == EmotionStatus.OK
-        for yaw in (-41.0, 41.0):
-            assert status(dataclasses.replace(ok, yaw=yaw)) == EmotionStatus.PROFILE_OR_OCCLUDED
-        assert status(self.face(100, 100, size=23.9)) == EmotionStatus.TOO_SMALL
-        assert status(self.face(100, 100, size=24)) == EmotionStatus.OK
-        assert status(self.face(5, 100)) == EmotionStatus.PROFILE_OR_OCCLUDED
-        assert status(self.face(10, 100)) == EmotionStatus.OK
+        with pytest.raises(BundleError, match='kind is "single_shot", expected "composed"'):
+            Composed(read_bundle(write_bundle(tmp_path)), CPU)
 
 
 def head(yaw: float, roll: float, scale: float = 40.0) -> np.ndarray:

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
-from graphs import LABELS, write_bundle
+from graphs import LABELS, edit_card, write_bundle
 
-from caer_ros import share
-from caer_ros.perception.bundle import bundle as bundles
 from caer_ros.perception.bundle.bundle import BundleError
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.calibration import Calibration
 from caer_ros.perception.imaging.resizing import Resize
 from caer_ros.perception.person import BoxKind, ScoreType
@@ -17,20 +14,6 @@ from caer_ros.perception.person import BoxKind, ScoreType
 @pytest.fixture
 def folder(tmp_path):
     return write_bundle(tmp_path / "finder")
-
-
-def edit(folder: Path, field: str, value: object) -> None:
-    """Sets ``a.b.c`` in model.yaml; ... removes it."""
-    document = yaml.safe_load((folder / "model.yaml").read_text())
-    *outer, last = field.split(".")
-    section = document
-    for name in outer:
-        section = section[name]
-    if value is ...:
-        del section[last]
-    else:
-        section[last] = value
-    (folder / "model.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
 
 def test_reads_every_field(tmp_path):
@@ -45,7 +28,7 @@ def test_reads_every_field(tmp_path):
             "metrics": [{"name": "mAP", "value": 30, "protocol": "ground-truth boxes"}],
         },
     )
-    bundle = bundles.read(folder)
+    bundle = read_bundle(folder)
     assert (bundle.path, bundle.name, bundle.version, bundle.kind) == (folder, "finder", "1.0.0", "single_shot")
     assert (bundle.label_set, bundle.labels, bundle.predictable) == ("moods", LABELS, (False, False, True))
     assert (bundle.score_type, bundle.box_kind, bundle.max_persons) == (ScoreType.SOFTMAX, BoxKind.BODY, 2)
@@ -62,14 +45,14 @@ def test_reads_every_field(tmp_path):
 
 def test_short_side_rule(tmp_path):
     rule = {"mode": "short_side", "short": 800, "max": 1333, "multiple": 32, "interpolation": "linear"}
-    bundle = bundles.read(write_bundle(tmp_path / "finder", resize=rule))
+    bundle = read_bundle(write_bundle(tmp_path / "finder", resize=rule))
     assert bundle.resize == Resize("short_side", short=800, longest=1333, multiple=32)
 
 
 @pytest.mark.parametrize(("written", "expected"), [(True, True), (False, False), ("unknown", None)])
 def test_commercial_use(folder, written, expected):
-    edit(folder, "commercial_use", written)
-    assert bundles.read(folder).commercial_use is expected
+    edit_card(folder, "commercial_use", written)
+    assert read_bundle(folder).commercial_use is expected
 
 
 @pytest.mark.parametrize(
@@ -121,9 +104,9 @@ def test_commercial_use(folder, written, expected):
     ],
 )
 def test_a_wrong_field_is_named(folder, field, value, says):
-    edit(folder, field, value)
+    edit_card(folder, field, value)
     with pytest.raises(BundleError, match=f"model.yaml: {says}"):
-        bundles.read(folder, verify=False)
+        read_bundle(folder, verify=False)
 
 
 @pytest.mark.parametrize(
@@ -138,86 +121,16 @@ def test_a_wrong_field_is_named(folder, field, value, says):
 def test_not_a_manifest(folder, content, says):
     (folder / "model.yaml").write_bytes(content)
     with pytest.raises(BundleError, match=f"model.yaml: .*{says}"):
-        bundles.read(folder)
+        read_bundle(folder)
 
 
 def test_no_manifest(tmp_path):
     with pytest.raises(BundleError, match=r"model\.yaml: cannot be read"):
-        bundles.read(tmp_path)
-
-
-def test_files_that_are_missing_truncated_or_altered(folder):
-    model = folder / "model.onnx"
-    content = model.read_bytes()
-    model.write_bytes(content[:-1])
-    with pytest.raises(BundleError, match=f"model.onnx is truncated: {len(content) - 1} of {len(content)} bytes"):
-        bundles.read(folder)
-    model.write_bytes(b"x" + content[1:])
-    with pytest.raises(BundleError, match=r"model.onnx is not the file that model.yaml describes: sha256"):
-        bundles.read(folder)
-    model.write_bytes(content + b"x")
-    with pytest.raises(BundleError, match="is not the file"):
-        bundles.read(folder)
-    model.unlink()
-    with pytest.raises(BundleError, match=r"files.model: model.onnx is missing"):
-        bundles.read(folder)
-    assert bundles.read(folder, verify=False).name == "finder"
-
-
-def test_a_file_may_be_a_link_out_of_the_folder(folder, tmp_path):
-    """As colcon build --symlink-install makes them."""
-    (folder / "model.onnx").rename(tmp_path / "elsewhere.onnx")
-    (folder / "model.onnx").symlink_to(tmp_path / "elsewhere.onnx")
-    bundles.read(folder)
-
-
-def test_hash_covers_manifest_and_files(folder):
-    before = bundles.read(folder).sha256
-    assert bundles.read(folder).sha256 == before
-    edit(folder, "thresholds.person", 0.6)
-    changed = bundles.read(folder).sha256
-    edit(folder, "files.model.sha256", "0" * 64)
-    assert len({before, changed, bundles.read(folder, verify=False).sha256}) == 3
-
-
-class TestFind:
-    @pytest.fixture(autouse=True)
-    def _bare(self, monkeypatch, tmp_path):
-        monkeypatch.delenv("CAER_MODEL_PATH", raising=False)
-        self.shares = [tmp_path / "first", tmp_path / "second"]
-        monkeypatch.setattr(share, "folders", lambda: self.shares)
-        monkeypatch.chdir(tmp_path)
-
-    def test_by_path(self, folder, monkeypatch):
-        assert bundles.find(str(folder)) == folder
-        monkeypatch.setenv("HOME", str(folder.parent))
-        assert bundles.find("~/finder") == folder
-        assert bundles.find("finder") == Path("finder")
-
-    def test_a_path_without_a_bundle(self, tmp_path):
-        with pytest.raises(BundleError, match=r"no model\.yaml in this folder"):
-            bundles.find(str(tmp_path / "nothing"))
-
-    def test_by_name_in_this_order(self, tmp_path, monkeypatch):
-        own, second = tmp_path / "own", tmp_path / "more"
-        monkeypatch.setenv("CAER_MODEL_PATH", f"{own}:{second}")
-        for place in reversed([own, second, *(folder / "models" for folder in self.shares)]):
-            write_bundle(place / "mine")
-            assert bundles.find("mine") == place / "mine"
-            assert bundles.available() == [place / "mine"]
-
-    def test_an_unknown_name_is_told_what_there_is_and_where(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("CAER_MODEL_PATH", str(tmp_path / "own"))
-        write_bundle(tmp_path / "own" / "mine")
-        write_bundle(tmp_path / "first" / "models" / "another")
-        with pytest.raises(BundleError, match=r'named "yours"; there are: another, mine\.') as caught:
-            bundles.find("yours")
-        assert str(tmp_path / "own") in str(caught.value)
-        assert "CAER_MODEL_PATH" in str(caught.value)
+        read_bundle(tmp_path)
 
 
 def test_the_bootstrap_bundle_is_whole():
-    bundle = bundles.read(bundles.find("bootstrap"))
+    bundle = read_bundle(find_bundle("bootstrap"))
     assert bundle.kind == "composed"
     assert bundle.commercial_use is None
     assert all(bundle.predictable)
