@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
 import signal
 import sys
@@ -96,6 +97,18 @@ GROUPS = {
 }
 """What the commands of two words are about."""
 
+COMPANION = {
+    *("train", "distill", "evaluate", "calibrate", "import", "export", "reproduce", "data"),
+    *("models describe", "bag bench", "bench scaling", "bench train", "bench evaluate"),
+}
+"""Commands, and groups of them, that need the offline companion ``caer_ros/offline``."""
+
+NO_COMPANION = (
+    "this installation is without the offline companion, which trains, evaluates and exports. Build the workspace with "
+    "`colcon build --cmake-args -DCAER_OFFLINE=ON`, or run in the sources "
+    "`CMAKE_ARGS=-DCAER_OFFLINE=ON pip install --no-build-isolation '.[cpu,opencv,offline]'`"
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``caer`` with ``argv`` (default: the process's arguments) and return its exit code."""
@@ -162,6 +175,9 @@ def build_parser(chosen: Command | None) -> argparse.ArgumentParser:
 
 def run(command: Command, args: argparse.Namespace) -> int:
     """Run one command and turn whatever happens into an exit code and at most one line on stderr."""
+    if needs_companion(command) and not importlib.util.find_spec("caer_ros.offline"):
+        print(f"{title(command)}: {NO_COMPANION}", file=sys.stderr)
+        return FAILED
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(importlib.import_module(command.module).run(args))
@@ -178,6 +194,11 @@ def run(command: Command, args: argparse.Namespace) -> int:
             traceback.print_exc()
         print(f"{title(command)}: {in_words(error)}", file=sys.stderr)
         return FAILED
+
+
+def needs_companion(command: Command) -> bool:
+    """Whether the command needs the offline companion, which a robot's installation is without."""
+    return not COMPANION.isdisjoint((command.words[0], " ".join(command.words)))
 
 
 def title(command: Command) -> str:

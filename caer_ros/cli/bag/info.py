@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from caer_ros.offline.metrics.summary import plain
+    from caer_ros.plain_data import plain
     from caer_ros.recordings.bags.index import index
 
     console = Console(stderr=True)

@@ -24,8 +24,8 @@ from caer_ros.offline.metrics.intervals import (
 from caer_ros.offline.metrics.joined import MetricsError, join
 from caer_ros.offline.metrics.over_time.stability import stability
 from caer_ros.offline.metrics.over_time.tracking import tracking
-from caer_ros.offline.metrics.summary import plain
 from caer_ros.offline.reports.tables import Table, percent, reading
+from caer_ros.plain_data import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +25,7 @@ from caer_ros.offline.metrics.intervals import (
 from caer_ros.offline.metrics.joined import Annotations, Joined, MetricsError, join
 from caer_ros.offline.metrics.on_the_field import THRESHOLD, TOP, OnTheField, oer, oer_benet_compat, oer_strict
 from caer_ros.offline.metrics.reliability import Reliability, reliability
+from caer_ros.plain_data import plain
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -172,22 +170,3 @@ def _notes(joined: Joined) -> tuple[str, ...]:
         notes.append("The predictions hold no scores read in the ground-truth boxes: there is no ER.")
     notes.append("The benet_compat numbers use an inflated IoU and serve only to compare with BENet's.")
     return tuple(notes)
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, arrays, enums and paths as lists, numbers, strings and None, ready for json; NaN becomes None."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, Enum):
-        return value.name.lower()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

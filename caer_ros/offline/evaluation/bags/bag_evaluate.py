@@ -25,12 +25,12 @@ from caer_ros.offline.evaluation.bags.bag_summary import BagEvaluation
 from caer_ros.offline.evaluation.identity import Identity, bag_sha256
 from caer_ros.offline.metrics.joined import check
 from caer_ros.offline.metrics.over_time.timing import timing
-from caer_ros.offline.metrics.summary import plain
 from caer_ros.offline.reports.bag import bag_report
 from caer_ros.offline.reports.bag.bag_pictures import of_bags
 from caer_ros.perception.bundle.finding import find_bundle
 from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
+from caer_ros.plain_data import plain
 from caer_ros.recordings import frames
 from caer_ros.recordings.sources import SourceError
 

@@ -86,7 +86,7 @@ class BagEvaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Lists, numbers, strings and None, ready for json; NaN becomes None."""
-        from caer_ros.offline.metrics.summary import plain
+        from caer_ros.plain_data import plain
 
         result: dict[str, Any] = plain(self)
         return result

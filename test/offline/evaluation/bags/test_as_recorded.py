@@ -22,8 +22,8 @@ from caer_ros.offline.evaluation.bags.as_recorded import (
 from caer_ros.offline.evaluation.bags.published_messages import Counted
 from caer_ros.offline.metrics.joined import MetricsError, join
 from caer_ros.offline.metrics.on_the_field import oer
-from caer_ros.offline.metrics.summary import plain
 from caer_ros.perception.person import BoxKind, ScoreType
+from caer_ros.plain_data import plain
 from caer_ros.recordings.annotations.sample import Dataset, Findings, Sample
 
 MS = 10**6
