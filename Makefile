@@ -33,6 +33,7 @@ test-source: build
 
 test-workspace: build  ## build with colcon, test, and run the installed node
 	mkdir -p $(WORKSPACE)
+	rm -rf $(WORKSPACE)/install  # or what is no longer installed would linger
 	$(COLCON) build --base-paths $(CURDIR) --packages-select caer_ros \
 		--cmake-args -G Ninja -DPython3_EXECUTABLE=$(RUN)
 	$(COLCON) test --base-paths $(CURDIR) --packages-select caer_ros --return-code-on-test-failure \
@@ -46,11 +47,15 @@ test-robot: build
 	if $(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \
 		echo "SKIPPED: a robot's Python stack (numpy 1.26) does not exist for Python 3.13"; exit; \
 	fi; \
-	rm -rf $(ROBOT)/dist; \
-	$(UV) build -q --wheel --no-build-isolation --python $(RUN) -o $(ROBOT)/dist; \
 	[ -x $(ROBOT)/venv/bin/python ] || $(UV) venv -q --clear --python $(RUN) $(ROBOT)/venv; \
 	$(UV) pip install -q --python $(ROBOT)/venv -r requirements/robot.txt; \
-	$(UV) pip install -q --python $(ROBOT)/venv --no-deps $(ROBOT)/dist/*.whl; \
+	for option in ON OFF; do \
+		rm -rf $(ROBOT)/dist; \
+		CMAKE_ARGS=-DCAER_OFFLINE=$$option \
+			$(UV) build -q --wheel --no-build-isolation --python $(RUN) -o $(ROBOT)/dist; \
+		$(UV) pip install -q --python $(ROBOT)/venv --no-deps --reinstall $(ROBOT)/dist/*.whl; \
+		(cd $(ROBOT) && CAER_OFFLINE=$$option venv/bin/python -m pytest -q $(CURDIR)/test/smoke/test_contents.py); \
+	done; \
 	cd $(ROBOT); \
 	venv/bin/python -c 'import caer_ros, cv2, numpy; print(caer_ros.__file__, cv2.__version__, numpy.__version__)'; \
 	venv/bin/python -m pytest -n 2 $(CURDIR)/test/perception $(CURDIR)/test/node $(CURDIR)/test/pages

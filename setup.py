@@ -2,12 +2,15 @@
 
 An editable install takes only the messages from CMake. They go to site-packages without an
 ``__init__.py``, where ``caer_ros.__path__`` finds them and joins them to the live sources.
+
+Options of CMake are read from the environment variable ``CMAKE_ARGS``, such as ``-DCAER_OFFLINE=ON``.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,6 +53,8 @@ def stage(messages_only: bool) -> Path:
         f"-DPython3_EXECUTABLE={sys.executable}",
         f"-DCAER_MESSAGES_ONLY={'ON' if messages_only else 'OFF'}",
         "-DBUILD_TESTING=OFF",
+        "-DCAER_OFFLINE=OFF",  # or CMake would remember what the last build was asked for
+        *shlex.split(os.environ.get("CMAKE_ARGS", "")),
     ]
     for arguments in (configure, ["--build", str(build)], ["--install", str(build)]):
         subprocess.run(["cmake", *arguments], env=environment, check=True)
