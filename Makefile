@@ -41,7 +41,8 @@ test-workspace: build  ## build with colcon, test, and run the installed node
 	source $(WORKSPACE)/install/setup.bash && PATH=$(VENV)/bin:$$PATH && cd $(WORKSPACE) && \
 		$(RUN) -m pytest $(CURDIR)/test/smoke
 
-# Ubuntu 24.04's numpy and OpenCV, and the wheel instead of the sources. Its numpy has no wheel for Python 3.13.
+# Ubuntu 24.04's numpy and OpenCV, and wheels (with the companion, then without) instead of the sources. Its numpy has no
+# wheel for Python 3.13.
 ROBOT := build/robot
 test-robot: build
 	if $(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \

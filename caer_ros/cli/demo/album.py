@@ -267,7 +267,7 @@ def open_video(path: Path, size: tuple[int, int], rate: float) -> Video | None:
     for codec, suffix in FORMATS:
         file = path.with_suffix(suffix)
         with _silent_opencv():
-            writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), rate, size)
+            writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, size)
         if writer.isOpened():
             return Video(writer, file, size)
         file.unlink(missing_ok=True)
