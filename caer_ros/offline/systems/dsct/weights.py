@@ -182,7 +182,7 @@ def _config(
     plain = DsctConfig()
     fused = (plain.spatial, plain.semantic) if dataset == "emotic" else (_NO_FUSION, _NO_FUSION)
     spatial, semantic = (
-        int(entries.settings.get(name, usual)) for name, usual in zip(("dec_n_sp", "dec_n_sm"), fused, strict=True)
+        _fused(entries, name, usual) for name, usual in zip(("dec_n_sp", "dec_n_sm"), fused, strict=True)
     )
     if not (spatial > 0 and semantic > 0):  # the authors' code then fuses nothing
         spatial = semantic = _NO_FUSION
@@ -196,6 +196,22 @@ def _config(
         spatial=spatial,
         semantic=semantic,
     )
+
+
+def _fused(entries: Entries, name: str, usual: int) -> int:
+    """How many context queries the file's settings fuse; ``usual`` where these do not tell.
+
+    None tells nothing: the authors' command line gives integers alone, and their network does not run with a None.
+    """
+    value = entries.settings.get(name)
+    if value is None:
+        return usual
+    if not isinstance(value, int):
+        raise ImporterError(
+            f"{entries.path} has {name} {value!r} in its settings, where the authors' code takes an integer; name a "
+            "checkpoint of DSCT's authors"
+        )
+    return value
 
 
 def _expected(config: DsctConfig, labels: int) -> dict[str, Tensor]:

@@ -76,6 +76,12 @@ def test_a_file_says_what_it_fuses():
     assert (found.config.spatial, found.config.semantic) == (0, 0)  # so the authors' code reads it
 
 
+@pytest.mark.parametrize(("dataset", "config", "labels"), [("emotic", EMOTIC, 26), ("caers", CAER_S, 7)])
+def test_settings_that_do_not_tell_what_is_fused_leave_it_to_the_data_set(dataset, config, labels):
+    file = entries(config, labels, settings={"dec_n_sp": None, "dec_n_sm": None})
+    assert weights.convert(file, "resnet50", dataset).config == config
+
+
 NORM = "transformer.encoder.layers.0.norm1.weight"
 
 
@@ -85,6 +91,7 @@ NORM = "transformer.encoder.layers.0.norm1.weight"
         ({}, "resnet101", "emotic", "has the backbone of a resnet50, not of a resnet101; give --backbone resnet50"),
         ({}, "resnet50", "caers", "has 27 classes, and CAER-S 7 and the subject; give --dataset emotic"),
         ({"settings": {"dataset_file": "caer"}}, "resnet50", "emotic", "give --dataset caers"),
+        ({"settings": {"dec_n_sp": "100"}}, "resnet50", "emotic", "has dec_n_sp '100' in its settings, .*an integer"),
         ({"settings": {"nheads": 4}}, "resnet50", "emotic", "nheads 4; the published checkpoints have 8"),
         (
             {"tensors": {NORM: None}},
