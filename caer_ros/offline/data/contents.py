@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caer_ros.offline.metrics import average_precision as ap
+from caer_ros.offline.metrics.positives import positives_of_labels
+
 if TYPE_CHECKING:
-    from caer_ros.recordings.annotations.sample import Array, Dataset
+    from numpy.typing import NDArray
+
+    from caer_ros.recordings.annotations.sample import Dataset
 
 
-def prevalence(dataset: Dataset) -> Array:
+def prevalence(dataset: Dataset) -> NDArray[np.float64]:
     """[E] part of the persons who have each label, of those for whom it is known; NaN where it is for nobody."""
-    emotions = np.concatenate([sample.emotions for sample in dataset.samples]).astype(np.float64)
-    known = (~np.isnan(emotions)).sum(axis=0)
-    part: Array = np.where(known > 0, np.nansum(emotions, axis=0) / np.maximum(known, 1), np.nan)
-    return part
+    return ap.prevalence(positives_of_labels(np.concatenate([sample.emotions for sample in dataset.samples])))
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:

@@ -36,8 +36,7 @@ def judge(joined: Joined) -> list[Judged]:
     """
     matches = match(joined, joined.header.thresholds.get("person", 0.0), thresholds=[0.5])
     detection, images = matches.detection[0], len(joined.samples)
-    labels = np.concatenate([sample.emotions for sample in joined.samples])
-    quality = [_quality(row, matches.emotions, int(index)) for row, index in zip(labels, detection, strict=True)]
+    quality = [_quality(row, matches.emotions, int(at)) for row, at in zip(joined.targets, detection, strict=True)]
     exhaustive = np.array([sample.exhaustive for sample in joined.samples], bool)
     is_false = (matches.person[0] < 0) & ~matches.ignored[0] & exhaustive[matches.image]
     false = np.bincount(matches.image[is_false], minlength=images)
@@ -49,20 +48,20 @@ def judge(joined: Joined) -> list[Judged]:
 
 
 def label_ranking(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
-    """Label ranking average precision of one person: labels [E] (1 has it; NaN unknown) and scores [E], NaN the least.
+    """Label ranking average precision of one person: labels [E] (1 or 0; NaN unknown) and scores [E], NaN the least.
 
     The mean over the person's labels of the part of the labels, among those scored at least as high, that it has. NaN
     without a label.
     """
     scores = np.nan_to_num(np.asarray(scores, np.float64), nan=-1.0)[~np.isnan(labels)]
-    has = labels[~np.isnan(labels)] >= 0.5
+    has = labels[~np.isnan(labels)] == 1
     if not has.any():
         return float("nan")
     above = scores[None] >= scores[has][:, None]  # row: a label that the person has
     return float((above[:, has].sum(axis=1) / above.sum(axis=1)).mean())
 
 
-def _quality(labels: NDArray[np.float32], emotions: Floats, detection: int) -> float:
+def _quality(labels: Floats, emotions: Floats, detection: int) -> float:
     if detection < 0:
         return 0.0
     rank = label_ranking(labels, emotions[detection])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from caer_ros.offline.metrics.positives import ANY, HALF, positives, positives_of_labels
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Annotations = Literal["labels", "any_vote", "majority"]
-"""What makes a person a positive of a class: its label (0.5 or more of ``Sample.emotions``: on EMOTIC's val and test
-the union of the annotators), one vote at least, or half of the votes. A person whose beliefs sum to 1, as those of
-single labels do, and none of which reaches 0.5, is unknown by "labels": no label was decided on."""
+"""What makes a person a positive of a class: its label (a half or more of ``Sample.emotions``: on EMOTIC's val and test
+the union of the annotators), one vote at least, or half of the votes. See ``metrics.positives``."""
 
 
 class MetricsError(Exception):
@@ -137,15 +138,9 @@ def _joined(
 
 def _targets(samples: Sequence[Sample], annotations: Annotations) -> Floats:
     if annotations == "labels":
-        values, least = np.concatenate([sample.emotions for sample in samples]), 0.5
-    else:
-        values = np.concatenate([sample.votes for sample in samples])
-        least = 0.5 if annotations == "majority" else float(np.finfo(np.float32).tiny)
-    unknown = np.isnan(values)
-    if annotations == "labels":
-        undecided = np.isclose(np.nansum(values, axis=1), 1, atol=1e-3) & ~(values >= least).any(axis=1)
-        unknown |= undecided[:, None]
-    return np.where(unknown, np.nan, values >= least).astype(np.float64)
+        return positives_of_labels(np.concatenate([sample.emotions for sample in samples]))
+    votes = np.concatenate([sample.votes for sample in samples])
+    return positives(votes, HALF if annotations == "majority" else ANY)
 
 
 def _repeated(ids: Iterable[str]) -> list[str]:

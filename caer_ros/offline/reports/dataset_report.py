@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caer_ros.offline.evaluation.judged import judge
+from caer_ros.offline.metrics.positives import positives_of_labels
 from caer_ros.offline.reports import drawn, plots, tables
 from caer_ros.pages import page
 from caer_ros.pages.parts import Headline, Picture
@@ -77,7 +78,8 @@ def drawing(sample: Sample, image: ImagePrediction, header: PredictionHeader) ->
 def caption(sample: Sample, judged: Judged, labels: Sequence[str]) -> str:
     """What is annotated, and how the image was judged."""
     persons = (
-        ", ".join(labels[index] for index in np.flatnonzero(row >= 0.5).tolist()) or "—" for row in sample.emotions
+        ", ".join(labels[index] for index in np.flatnonzero(row == 1).tolist()) or "—"
+        for row in positives_of_labels(sample.emotions)
     )
     false = f", {judged.false} false" if sample.exhaustive else ""
     return (

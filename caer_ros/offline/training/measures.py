@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from caer_ros.offline.metrics.average_precision import average_precision
+from caer_ros.offline.metrics.positives import positives_of_labels
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -73,18 +74,22 @@ class Outcomes:
         self._targets.append(step.targets.float().cpu().numpy())
 
     def result(self, fabric: Fabric) -> dict[str, float]:
-        """Mean average precision "ap"; of single labels also "accuracy" and "f1". Empty without persons."""
+        """Mean average precision "ap"; of single labels also "accuracy" and "f1". Empty without persons.
+
+        Soft labels are binarised as evaluation does it.
+        """
         logits, targets = (
             np.concatenate([*chain(*_everywhere(parts, fabric))]) for parts in (self._logits, self._targets)
         )
         if not len(targets):
             return {}
         scores = 1 / (1 + np.exp(-logits)) if self._multi_label else _softmax(logits)
-        precisions = average_precision(targets.astype(np.float64), scores.astype(np.float64))
+        truth = positives_of_labels(targets)
+        precisions = average_precision(truth, scores.astype(np.float64))
         result = {} if np.isnan(precisions).all() else {"ap": float(np.nanmean(precisions))}
         if not self._multi_label:
-            known = ~np.isnan(targets).any(axis=1)
-            result |= classification(targets[known].argmax(axis=1), logits[known].argmax(axis=1), targets.shape[1])
+            single = truth.sum(axis=1) == 1  # of a row with a NaN it is NaN
+            result |= classification(truth[single].argmax(axis=1), logits[single].argmax(axis=1), truth.shape[1])
         return result
 
 

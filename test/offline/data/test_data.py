@@ -33,6 +33,21 @@ def test_another_name(tmp_path):
         load("imagenet", tmp_path, "train")
 
 
+def test_prevalence_counts_soft_labels_as_evaluation_does(tmp_path, picture):
+    """Else the chance that is told of distilled data would not be that of its scores."""
+    picture(tmp_path / "a.png")
+    beliefs = [{"low": 0.9, "mid": 0.1}, {"low": 0.4, "mid": 0.8}, {"low": 0.3, "mid": 0.3}, {"mid": 0.5}]
+    content = {
+        "info": {"labels": ["low", "mid"], "multi_label": True},
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [
+            {"id": n, "image_id": 1, "bbox": [0, 0, 9, 9], "emotions": given} for n, given in enumerate(beliefs)
+        ],
+    }
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    np.testing.assert_allclose(prevalence(load("own", tmp_path, "train")), [1 / 3, 2 / 4])
+
+
 def test_summary(tmp_path, picture):
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png")

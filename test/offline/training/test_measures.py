@@ -5,11 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from offline.metrics.tables import joined, prediction, sample
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
+from caer_ros.offline.metrics.emotion_recognition import classification, er
 from caer_ros.offline.training.measures import Means, Outcomes
 from caer_ros.offline.training.task import Loss, Step
 
+BOX = (0, 0, 10, 10)
 ALONE = SimpleNamespace(world_size=1, is_global_zero=True, device="cpu")
 
 
@@ -76,6 +79,27 @@ def test_scores_of_several_labels_leave_out_what_is_unknown() -> None:
     known = ~np.isnan(targets)
     expected = [average_precision_score(targets[k, i], logits[k, i]) for i, k in enumerate(known.T)]
     assert outcomes(logits, targets, multi_label=True) == {"ap": pytest.approx(np.mean(expected))}
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_soft_labels_are_binarised_as_evaluation_does_it(multi_label: bool) -> None:
+    """Beliefs of a teacher: 0.9 is a positive, and who is believed to be a bit of everything is unknown."""
+    random = np.random.default_rng(2)
+    logits = random.normal(size=(60, 3))
+    beliefs = random.choice([0.05, 0.3, 0.5, 0.9, np.nan], (60, 3)) if multi_label else random.dirichlet([0.5] * 3, 60)
+    persons = range(len(beliefs))
+    scores = 1 / (1 + np.exp(-logits)) if multi_label else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    together = joined(
+        [sample(f"{i}", [BOX], beliefs[[i]], labels=3) for i in persons],
+        [prediction(f"{i}", [BOX], [1], scores[[i]], labels=3, pooled=scores[[i]]) for i in persons],
+        labels=3,
+    )
+    result = outcomes(logits, beliefs, multi_label)
+    assert result["ap"] == pytest.approx(er(together).mean_average_precision)
+    if not multi_label:
+        expected = classification(together)
+        assert 0 < expected.persons < len(beliefs)
+        assert (result["accuracy"], result["f1"]) == (pytest.approx(expected.top1), pytest.approx(expected.mean_f1))
 
 
 def test_nobody_has_no_scores() -> None:
