@@ -12,6 +12,7 @@ try:
 except ImportError:  # on a robot, where `colcon test` runs the smoke tests alone
     pass
 else:
+    pytest_plugins = ["made_data"]
     # No deadline: how long an example takes says something about the machine, not about the code.
     settings.register_profile("caer_ros", deadline=None)
     settings.load_profile("caer_ros")

@@ -157,9 +157,7 @@ def test_every_import_of_the_runtime_is_declared(package: Package, setup_cfg: co
 
 def test_what_apt_has_of_the_requirements_is_in_package_xml(package: Package) -> None:
     apt = ("jinja2", "numpy", "opencv", "pil", "psutil", "scipy", "yaml")
-    assert {f"python3-{name}" for name in apt} <= {
-        depend.name for depend in package.exec_depends
-    }
+    assert {f"python3-{name}" for name in apt} <= {depend.name for depend in package.exec_depends}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)

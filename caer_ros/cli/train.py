@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, and print where the best network is."""
     from caer_ros.offline.training import configuration
+    from caer_ros.offline.training.config import ConfigError
 
     if args.fields:
         print(configuration.explanation())
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentTypeError("which configuration? Name a YAML file, or one of ours: see --help")
     try:
         config = configuration.read(args.config, args.overrides)
-    except configuration.ConfigError as error:
+    except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if args.print_config:
         print(configuration.dump(config), end="")

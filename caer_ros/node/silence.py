@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from rclpy.clock import ROSClock
+
 if TYPE_CHECKING:
     from rclpy.node import Node
 
@@ -32,7 +34,8 @@ class Silence:
     def longer_than(self, seconds: float) -> bool:
         """Has it lasted for more than ``seconds``?"""
         steady = monotonic() - self._steady > seconds
-        if not self._node.get_clock().ros_time_is_active:
+        clock = self._node.get_clock()
+        if not (isinstance(clock, ROSClock) and clock.ros_time_is_active):
             return steady
         now_ns = self._now_ns()
         if not 0 < self._ros_ns <= now_ns:  # /clock has only begun, or has jumped back

@@ -82,7 +82,7 @@ def _result(path: Path) -> dict[str, Any]:
         result = json.loads(path.read_text("utf8"))
     except ValueError as error:
         raise AppendixError(f"{path}: is no JSON: {error}") from error
-    module = MODULES.get(result.get("format")) if isinstance(result, dict) else None
+    module = MODULES.get(str(result.get("format"))) if isinstance(result, dict) else None
     if module is None:
         raise AppendixError(f"{path}: its field format is none of {', '.join(MODULES)}; move the file elsewhere")
     if result.get("format_version") != module.FORMAT_VERSION:

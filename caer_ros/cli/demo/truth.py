@@ -14,7 +14,6 @@ import numpy as np
 
 from caer_ros.recordings.annotations import files, own
 from caer_ros.recordings.annotations import truth as annotated
-from caer_ros.recordings.bags import messages
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 
 if TYPE_CHECKING:

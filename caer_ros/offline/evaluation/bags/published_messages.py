@@ -13,8 +13,8 @@ import numpy as np
 from caer_ros import taxonomy
 from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, Timing, Tracked, stacked
 from caer_ros.perception.person import BoxKind, ScoreType, TrackState
-from caer_ros.recordings.bags import messages
-from caer_ros.recordings.bags.messages import box_of, vad_of, value
+from caer_ros.recordings.bags import own_messages
+from caer_ros.recordings.bags.own_messages import box_of, vad_of, value
 from caer_ros.recordings.definitions import PERSONS, STATUS, TRUTH_TOPIC
 from caer_ros.recordings.frames import frame_name
 from caer_ros.recordings.sources import SourceError
@@ -136,7 +136,7 @@ def _growth(counts: Sequence[int]) -> int:
 
 
 def _only_topic(bag: Path) -> str:
-    there = [name for name in own_messages.topics(bag, PERSONS) if name != TRUTH_TOPIC]
+    there: list[str] = [name for name in own_messages.topics(bag, PERSONS) if name != TRUTH_TOPIC]
     if len(there) != 1:
         raise SourceError(
             f"{bag}: {'several topics' if there else 'no topic'} of {PERSONS} beside {TRUTH_TOPIC}"

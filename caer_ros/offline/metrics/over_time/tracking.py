@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from faster_coco_eval.core import mask  # type: ignore[import-untyped]
 from scipy.optimize import linear_sum_assignment
 
 from caer_ros.offline.metrics import matching
@@ -240,8 +241,8 @@ def _not_left_out(sample: Sample, image: ImagePrediction) -> Indices:
     overlap[overlap < IDENTITY_IOU - _EPS] = 0.0
     detection, person = linear_sum_assignment(overlap, maximize=True)
     theirs = overlap[detection, person] > 0
-    regions = np.ones(len(sample.ignore), bool)
-    inside = matching.iou(matching.xywh(image.boxes, image.size), matching.xywh(sample.ignore, sample.size), regions)
+    detected, regions = matching.xywh(image.boxes, image.size), matching.xywh(sample.ignore, sample.size)
+    inside = np.asarray(mask.iou(detected, regions, [1] * len(regions))).reshape(len(detected), len(regions))
     left_out = np.any(inside >= IDENTITY_IOU, axis=1)
     without = np.array([not track for track in sample.track_ids], bool)
     left_out[detection[theirs]] = without[person[theirs]]

@@ -1,4 +1,7 @@
-"""A small student as a checkpoint and exported, and a data set in which a person's colour is its emotion."""
+"""Data and networks that many tests share: pictures, scenes whose colours are emotions, and a small student.
+
+``test/conftest.py`` offers them as fixtures; what is heavy is imported when a fixture is asked for.
+"""
 
 from __future__ import annotations
 
@@ -86,3 +89,16 @@ def student_bundle(student_checkpoint: Path, tmp_path_factory: pytest.TempPathFa
 
     settings = ExportSettings(weights="float32", max_persons=8, person=0.05)
     return export(student_checkpoint, tmp_path_factory.mktemp("models") / "tiny", settings).bundle.path
+
+
+def write_picture(path, height=60, width=80):
+    """A picture with some structure, so that a JPEG of it is more than its header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    assert cv2.imwrite(str(path), cv2.resize(noise, (width, height)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def picture():
+    return write_picture
