@@ -70,7 +70,7 @@ def read(bag: Path, image_topic: str) -> Truth | None:
         DatasetError, SourceError: as ``recordings.annotations.truth.of_bag``.
     """
     file = annotated.beside(bag)
-    if file is None and TRUTH_TOPIC not in messages.topics(bag, PERSONS):
+    if file is None and TRUTH_TOPIC not in own_messages.topics(bag, PERSONS):
         return None
     dataset = annotated.of_bag(bag, image_topic, file)
     info, told = ({}, {}) if file is None else _told(file)

@@ -119,9 +119,9 @@ def read(bag: Path, topic: str | None = None) -> Published:
 def _counted(bag: Path, topic: str) -> Counted | None:
     """By the status beside ``topic``: the node's ~/status beside its ~/emotions."""
     status = f"{topic.rpartition('/')[0]}/status"
-    if status not in messages.topics(bag, STATUS):
+    if status not in own_messages.topics(bag, STATUS):
         return None
-    told = [message.content for message in messages.read(bag, status, [])]
+    told = [message.content for message in own_messages.read(bag, status, [])]
     if len(told) < 2:
         return None
     return Counted(
