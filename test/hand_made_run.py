@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from std_msgs.msg import Header
 
-from caer_ros.cli.demo.truth import TrueImage, TruePerson, Truth
+from caer_ros.cli.demo.demo_truth import TrueImage, TruePerson, Truth
 from caer_ros.msg import PersonEmotion, PersonEmotionArray
 
 if TYPE_CHECKING:
-    from caer_ros.cli.demo.truth import Box
+    from caer_ros.cli.demo.demo_truth import Box
 
 LABELS = ["Happy", "Neutral", "Sad"]
 START_NS = 1_600_000_000 * 10**9

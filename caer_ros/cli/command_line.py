@@ -99,7 +99,7 @@ GROUPS = {
 
 COMPANION = {
     *("train", "distill", "evaluate", "calibrate", "import", "export", "reproduce", "data"),
-    *("models describe", "bag bench", "bench scaling", "bench train", "bench evaluate"),
+    *("models describe", "bag bench", "bench scaling", "bench tracking", "bench train", "bench evaluate"),
 }
 """Commands, and groups of them, that need the offline companion ``caer_ros/offline``."""
 

@@ -21,7 +21,7 @@ FILES = {
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """All that ``module`` imports when it runs, and what of the companion it names to start it as a process."""
+    """All that ``module`` must import when it runs, and what of the companion it names to start it as a process."""
     names = set()
     todo: list[ast.AST] = [ast.parse(FILES[module].read_text())]
     while todo:
@@ -29,6 +29,9 @@ def imports(module: str) -> frozenset[str]:
         match node:
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 todo += node.orelse
+                continue
+            case ast.Try(handlers=[ast.ExceptHandler(type=ast.Name(id="ModuleNotFoundError"))]):
+                todo += [*node.orelse, *node.finalbody]  # it does without, and says so
                 continue
             case ast.Import():
                 names |= {alias.name for alias in node.names}

@@ -569,7 +569,7 @@ def test_stamps_of_another_clock_are_said(shared: Robot) -> None:
 
 def test_being_told_to_stop_while_starting_is_no_failure(tmp_path: Path) -> None:
     with robot(tmp_path) as around:
-        assert until(lambda: around.statuses, 30)  # it is there, and loads its model now
+        assert until(lambda: around.statuses, 30), around.said()  # it is there, and loads its model now
         around.process.popen.terminate()
         assert around.process.wait(20) == 0, around.said()
         assert "Traceback" not in around.process.stderr

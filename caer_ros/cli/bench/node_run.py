@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo
 
 from caer_ros.cli.bench.bench_camera import CAMERA_INFO_TOPIC, IMAGE_TOPIC, RATE
 from caer_ros.cli.bench.figures import Output, Window
-from caer_ros.cli.console.emotion_node import NODE, command
+from caer_ros.cli.console.node_process import NODE, command
 from caer_ros.cli.console.processes import Child
 from caer_ros.msg import EmotionLabels, PerceptionStatus, PersonEmotionArray
 from caer_ros.recordings.stamps import nanoseconds

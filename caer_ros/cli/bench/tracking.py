@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from caer_ros.cli.demo.accuracy import Accuracy
-    from caer_ros.cli.demo.truth import Truth
+    from caer_ros.cli.demo.demo_truth import Truth
     from caer_ros.perception.person import Person
     from caer_ros.perception.pipeline import Pipeline
     from caer_ros.recordings.frames import Frame
@@ -123,7 +123,7 @@ def judge_seed(seed: int, model: str, device: str, threads: int, rate: float | N
     from tempfile import TemporaryDirectory
 
     from caer_ros.cli.demo import demo_bag
-    from caer_ros.cli.demo import truth as demo_truth
+    from caer_ros.cli.demo import demo_truth as demo_truth
     from caer_ros.perception.bundle.finding import find_bundle
     from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings

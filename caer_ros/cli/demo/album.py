@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caer_ros.cli.demo.demo_truth import Box, TrueImage, Truth
     from caer_ros.cli.demo.run_summary import Sighting, Subject
-    from caer_ros.cli.demo.truth import Box, TrueImage, Truth
     from caer_ros.msg import PersonEmotionArray
     from caer_ros.recordings.sources import Source, Stream
 

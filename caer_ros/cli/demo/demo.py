@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from caer_ros.cli.arguments import positive
 from caer_ros.cli.console import domain
-from caer_ros.cli.console.emotion_node import NODE
+from caer_ros.cli.console.node_process import NODE
 from caer_ros.cli.console.output_folder import Output
 from caer_ros.cli.console.processes import ProcessError
 from caer_ros.cli.demo.performance import DemoError, Scenario, perform
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from caer_ros.cli.demo.accuracy import Accuracy
     from caer_ros.cli.demo.album import Picture
+    from caer_ros.cli.demo.demo_truth import Truth
     from caer_ros.cli.demo.performance import Takings
     from caer_ros.cli.demo.run_summary import Sighting, Speed, Subject
-    from caer_ros.cli.demo.truth import Truth
 
 MARKER = ".caer_demo"
 MESSAGES = "messages"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.cli.console.emotion_node import NODE
+from caer_ros.cli.console.node_process import NODE
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from caer_ros.cli.console.processes import Child
     from caer_ros.cli.console.recorder import Recorded
-    from caer_ros.cli.demo.truth import Truth
+    from caer_ros.cli.demo.demo_truth import Truth
     from caer_ros.cli.watch.watch import Watcher
     from caer_ros.msg import PerceptionStatus, PersonEmotionArray
     from caer_ros.recordings.sources import Bag, Stream
@@ -77,12 +77,12 @@ class Scenario:
     @classmethod
     def of(cls, path: Path | None) -> Scenario:
         """The bag at ``path``, else the package's. Raises DemoError, SourceError or DatasetError."""
-        from caer_ros.cli.demo import demo_bag, truth
+        from caer_ros.cli.demo import demo_bag, demo_truth
         from caer_ros.recordings.annotations.truth import beside
         from caer_ros.recordings.definitions import TRUTH_TOPIC
 
         played = cls.without_truth(demo_bag.committed().bag if path is None else path)
-        known = truth.read(played.bag.path, played.camera.topic)
+        known = demo_truth.read(played.bag.path, played.camera.topic)
         if known is None:
             return played
         if len(known.images) < len(played.stamps):
@@ -170,7 +170,7 @@ def perform(scenario: Scenario, args: argparse.Namespace, out: Path, console: Co
 
 def node_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:
     """The node, listening to the bag's camera, on the bag's clock."""
-    from caer_ros.cli.console import emotion_node
+    from caer_ros.cli.console import node_process
     from caer_ros.cli.play.routes import base_topic, info_topic
     from caer_ros.recordings.sources import COMPRESSED_IMAGE
 
@@ -180,7 +180,7 @@ def node_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:
     parameters = {"model": json.dumps(args.model), "device": json.dumps(args.device)}
     # The player starts when the node is ready, and takes a while: that is no camera failure.
     parameters |= {"use_sim_time": "true", "image_transport": transport, "no_image_timeout": f"{CONNECT_S:.1f}"}
-    return emotion_node.command(camera, info_topic(camera), parameters)
+    return node_process.command(camera, info_topic(camera), parameters)
 
 
 def play_command(scenario: Scenario, args: argparse.Namespace) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.cli.demo.truth import Box, TruePerson, Truth
+    from caer_ros.cli.demo.demo_truth import Box, TruePerson, Truth
     from caer_ros.msg import PerceptionStatus, PersonEmotion, PersonEmotionArray
 
 SAME_IOU = 0.5

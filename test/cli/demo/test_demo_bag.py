@@ -13,12 +13,12 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from caer_ros.cli.demo import demo_bag, scenes
-from caer_ros.cli.demo import truth as demo_truth
+from caer_ros.cli.demo import demo_truth as demo_truth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caer_ros.cli.demo.truth import Truth
+    from caer_ros.cli.demo.demo_truth import Truth
 
 
 def messages(bag: Path, topic: str) -> list[tuple[int, Any]]:

@@ -32,7 +32,7 @@ def test_the_student_of_the_paper(capsys):
 def test_every_network_as_a_table(capsys):
     assert caer(TINY, "--size", "64", "96", "--labels", "8") == 0
     printed = capsys.readouterr().out
-    for name in describe.NETWORKS:
+    for name in describe.networks():
         assert f"{name}, " in printed
     assert "student, mobilenetv4_conv_small_050, 64 x 96" in printed
     assert "two_branch, resnet18, 224 x 224" in printed

@@ -7,9 +7,9 @@ from authors_files import benet_file, dsct, dsct_file, untrained
 
 from caer_ros.offline.importers import imported
 from caer_ros.offline.importers.entries import ImporterError
-from caer_ros.offline.systems.benet import published as benet
+from caer_ros.offline.systems.benet import published as benets
 from caer_ros.offline.systems.benet.config import BenetConfig
-from caer_ros.offline.systems.dsct import published as theirs
+from caer_ros.offline.systems.dsct import published as dscts
 from caer_ros.offline.systems.dsct.config import DsctConfig
 from caer_ros.offline.training import checkpoint
 from caer_ros.perception.imaging.resizing import Resize
@@ -50,7 +50,7 @@ def read_back(found, tmp_path):
 
 def test_benet(benet_entries, saved, tmp_path):
     path = saved(benet_entries)
-    found = benet.load(path)
+    found = benets.load(path)
     network, card = read_back(found, tmp_path)
     assert network.config == BenetConfig(extra_labels=8)
     assert torch.equal(network.heatmap_head.up[0].weight, benet_entries["hm_deconv_layers.0.0.0.weight"])
@@ -74,7 +74,7 @@ def test_benet(benet_entries, saved, tmp_path):
 
 def test_heads_that_were_never_trained_are_left_out(benet_entries, saved, tmp_path):
     plain = {name: value for name, value in benet_entries.items() if "_mixed" not in name}
-    found = benet.load(saved(untrained(plain, "incre_", "downsamp_", "final_layer.", "pc_")))
+    found = benets.load(saved(untrained(plain, "incre_", "downsamp_", "final_layer.", "pc_")))
     network, card = read_back(found, tmp_path)
     assert network.config == BenetConfig(background=False, person_centric=False)
     assert [score["value"] for score in found.settings.published] == [27.22, 49.66, 23.67]
@@ -94,17 +94,17 @@ def test_heads_that_were_never_trained_are_left_out(benet_entries, saved, tmp_pa
     ],
 )
 def test_the_scores_of_the_papers_tables(config, values):
-    assert [score["value"] for score in benet.published(config).scores] == values
+    assert [score["value"] for score in benets.published(config).scores] == values
 
 
 @pytest.mark.parametrize("head", DETECTION)
 def test_a_benet_without_detection_finds_nobody(benet_entries, saved, head):
     with pytest.raises(ImporterError, match=r"detection head was never trained \(the paper's variant BU\)"):
-        benet.load(saved(untrained(benet_entries, head)))
+        benets.load(saved(untrained(benet_entries, head)))
 
 
 def test_benets_training_dictionary(benet_entries, saved):
-    found = benet.load(saved(benet_file(benet_entries), "checkpoint.pth.tar"), short=256)
+    found = benets.load(saved(benet_file(benet_entries), "checkpoint.pth.tar"), short=256)
     assert found.card.epoch == 250
     assert found.card.resize == Resize("short_side", short=256, longest=1024, multiple=64)
     assert ['took "state_dict"' in found.remarks[0], "module." in found.remarks[1]] == [True, True]
@@ -113,7 +113,7 @@ def test_benets_training_dictionary(benet_entries, saved):
 
 
 def test_dsct_of_emotic(dsct_entries, saved, tmp_path):
-    found = theirs.load(saved(dsct_file(dsct_entries), "checkpoint0049.pth"), "resnet50", "emotic")
+    found = dscts.load(saved(dsct_file(dsct_entries), "checkpoint0049.pth"), "resnet50", "emotic")
     network, card = read_back(found, tmp_path)
     assert network.config == DsctConfig()
     assert found.left_over == ()
@@ -128,7 +128,7 @@ def test_dsct_of_emotic(dsct_entries, saved, tmp_path):
 
 def test_dsct_of_caer_s(saved, tmp_path):
     path = saved(dsct_file(dsct(dataset="caers"), "caers"), "checkpoint.pth")
-    found = theirs.load(path, "resnet50", "caers", short=400)
+    found = dscts.load(path, "resnet50", "caers", short=400)
     network, card = read_back(found, tmp_path)
     assert (network.config.subjects, network.config.spatial, network.config.semantic) == (9, 0, 0)
     assert (card.labels, card.multi_label, card.box_kind) == (CAER_S, False, BoxKind.FACE)
@@ -138,13 +138,13 @@ def test_dsct_of_caer_s(saved, tmp_path):
 
 def test_a_dsct_of_resnet101_has_no_published_score(saved):
     """The README gives its scores for reruns without a backbone's name, and its commands train ResNet-50."""
-    found = theirs.load(saved(dsct("resnet101"), "checkpoint.pth"), "resnet101", "emotic")
+    found = dscts.load(saved(dsct("resnet101"), "checkpoint.pth"), "resnet101", "emotic")
     assert found.card.config["dsct"]["backbone"] == "resnet101"
     assert found.settings.published == ()
 
 
 def test_the_files_own_fusion_is_taken_and_told(dsct_entries, saved):
-    found = theirs.load(saved(dsct_file(dsct_entries, dec_n_sp=30, dec_n_sm=20)), "resnet50", "emotic")
+    found = dscts.load(saved(dsct_file(dsct_entries, dec_n_sp=30, dec_n_sm=20)), "resnet50", "emotic")
     assert (found.card.config["dsct"]["spatial"], found.card.config["dsct"]["semantic"]) == (30, 20)
     assert "fuse 30 near and 20 related" in found.remarks[-1]
 
@@ -165,7 +165,7 @@ def test_the_files_own_fusion_is_taken_and_told(dsct_entries, saved):
 def test_another_benet(saved, size, says):
     path = saved(benet_checkpoint.entries(**size))
     with pytest.raises(ImporterError, match=f"^{path}: .*{says}"):
-        benet.load(path)
+        benets.load(path)
 
 
 def test_another_network_than_said(benet_entries, dsct_entries, saved):
@@ -173,20 +173,20 @@ def test_another_network_than_said(benet_entries, dsct_entries, saved):
     coco = {name: value for name, value in dsct_entries.items() if "dsct" not in name}
     pose = {name: value for name, value in benet_entries.items() if "attention_block" not in name}
     for call, says in (
-        (lambda: benet.load(other), f"^{other}: .*not a trained BENet"),
-        (lambda: theirs.load(benet, "resnet50", "emotic"), f"^{benet} is no DSCT"),
-        (lambda: theirs.load(other, "resnet50", "caers"), f"^{other} has 27 classes.*--dataset emotic"),
+        (lambda: benets.load(other), f"^{other}: .*not a trained BENet"),
+        (lambda: dscts.load(benet, "resnet50", "emotic"), f"^{benet} is no DSCT"),
+        (lambda: dscts.load(other, "resnet50", "caers"), f"^{other} has 27 classes.*--dataset emotic"),
         (
-            lambda: theirs.load(other, "resnet101", "emotic"),
+            lambda: dscts.load(other, "resnet101", "emotic"),
             "resnet50, not of a resnet101; give --backbone resnet50",
         ),
         (
-            lambda: theirs.load(saved({"model": coco}), "resnet50", "emotic"),
+            lambda: dscts.load(saved({"model": coco}), "resnet50", "emotic"),
             "without subject queries",
         ),
-        (lambda: benet.load(saved(pose)), "an HRNet or HigherHRNet, not a trained BENet"),
-        (lambda: benet.load(benet, short=500), "--short 500: .*multiple of 64"),
-        (lambda: theirs.load(other, "resnet50", "emotic", short=8), "--short 8: too few pixels"),
+        (lambda: benets.load(saved(pose)), "an HRNet or HigherHRNet, not a trained BENet"),
+        (lambda: benets.load(benet, short=500), "--short 500: .*multiple of 64"),
+        (lambda: dscts.load(other, "resnet50", "emotic", short=8), "--short 8: too few pixels"),
     ):
         with pytest.raises(ImporterError, match=says):
             call()
@@ -196,7 +196,7 @@ def test_another_network_than_said(benet_entries, dsct_entries, saved):
 def test_a_missing_entry_is_named(benet_entries, saved, name):
     lacking = {other: value for other, value in benet_entries.items() if other != name}
     with pytest.raises(ImporterError, match=name):
-        benet.load(saved(lacking))
+        benets.load(saved(lacking))
 
 
 # --- What may be written -------------------------------------------------------------------------------------------

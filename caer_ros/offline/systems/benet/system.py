@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from caer_ros.offline.systems.benet.config import BenetConfig, BenetTraining
 from caer_ros.offline.systems.system import Description, Outline
 from caer_ros.offline.training.config import ConfigError
-from caer_ros.perception.imaging.resizing import Resize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.systems.system import Refine
     from caer_ros.offline.training.checkpoint_card import CheckpointCard
     from caer_ros.offline.training.config import TrainConfig
+    from caer_ros.perception.imaging.resizing import Resize
     from caer_ros.recordings.annotations.sample import Dataset
 
 CONFIG = BenetTraining
@@ -49,6 +49,8 @@ def rule(config: TrainConfig) -> Resize:
 
 def input_rule(short: int) -> Resize:
     """The rule for a shorter side of so many pixels."""
+    from caer_ros.perception.imaging.resizing import Resize
+
     return Resize("short_side", short=short, longest=LONGEST * short, multiple=MULTIPLE)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from bag_files import START_NS, compressed, picture, stamped, write_bag
 
-from caer_ros.cli.demo import truth
-from caer_ros.cli.demo.truth import TruePerson
+from caer_ros.cli.demo import demo_truth
+from caer_ros.cli.demo.demo_truth import TruePerson
 from caer_ros.msg import PersonEmotion, PersonEmotionArray
 from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.recordings.definitions import TRUTH_TOPIC
@@ -46,7 +46,7 @@ def test_a_file_may_tell_who_is_ignored_and_how_much_of_a_person_is_seen(bag: Pa
         {"id": 4, **here},
     ]
     write(bag, [{}, {"noise": True}], annotations, persons={"ann": {"status": "OK"}})
-    known = truth.read(bag, CAMERA)
+    known = demo_truth.read(bag, CAMERA)
     assert known is not None
     first, second = known.images
     assert first.persons == (
@@ -71,7 +71,7 @@ def test_a_bags_own_truth_names_people_by_emotion_and_track(tmp_path: Path) -> N
         recorded.append(
             (TRUTH_TOPIC, stamp, stamped(PersonEmotionArray(persons=[tracked, nameless, crowd], **said), stamp))
         )
-    known = truth.read(write_bag(tmp_path / "bag", recorded), CAMERA)
+    known = demo_truth.read(write_bag(tmp_path / "bag", recorded), CAMERA)
     assert known is not None
     names = [[person.person for person in image.persons] for image in known.images]
     assert names == [["Not-Sad_4", f"Not-Sad_{stamp}.1"] for stamp in STAMPS]
@@ -80,7 +80,7 @@ def test_a_bags_own_truth_names_people_by_emotion_and_track(tmp_path: Path) -> N
 
 
 def test_a_bag_of_which_nothing_is_known(bag: Path) -> None:
-    assert truth.read(bag, CAMERA) is None
+    assert demo_truth.read(bag, CAMERA) is None
     (bag.parent / "ground_truth.json").write_text('{"meta": {}, "images": []}')
     with pytest.raises(DatasetError, match=r"ground_truth\.json"):
-        truth.read(bag, CAMERA)
+        demo_truth.read(bag, CAMERA)

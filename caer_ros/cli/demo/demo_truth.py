@@ -14,6 +14,7 @@ import numpy as np
 
 from caer_ros.recordings.annotations import files, own
 from caer_ros.recordings.annotations import truth as annotated
+from caer_ros.recordings.bags import own_messages
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 
 if TYPE_CHECKING:
