@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,9 +12,11 @@ from caer_ros import __version__
 from caer_ros.offline.export.calibration_fit import CalibrationError
 from caer_ros.perception.bundle.bundle import MANIFEST
 from caer_ros.perception.bundle.reading import read_bundle
+from caer_ros.whole_folder import recover, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from caer_ros.perception.bundle.bundle import Bundle, Metric, Thresholds
     from caer_ros.perception.calibration import Calibration
@@ -45,21 +45,19 @@ def write(
         CalibrationError: the folder exists.
         BundleError: the given bundle is not what its card says.
     """
+    recover(output)
     if output.exists():
         raise CalibrationError(f"{output} exists; give another folder")
     read_bundle(bundle.path)  # a damaged file is not worth a copy
     document = yaml.safe_load((bundle.path / MANIFEST).read_text("utf-8"))
     text = _manifest(document, output.name, calibration, thresholds, origin, metrics)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
-        made = Path(folder) / "bundle"
+    with whole_folder(output) as made:
         made.mkdir()
         _copy(bundle, made)
         (made / MANIFEST).write_text(text, "utf-8")
         with (made / README).open("a", encoding="utf-8") as file:
             file.write(_readme(bundle, calibration, thresholds, origin, metrics))
         read_bundle(made)
-        made.replace(output)
     return read_bundle(output)
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = {
     "float32": "float32",
-    "float16": "stored as float16, computed as float32",
-    "int8": "8 bits in all convolutions but the last (static, QDQ)",
+    "float16": "matrices and kernels stored as float16, everything computed as float32",
+    "int8": "convolutions in 8 bits but for the last of each path (weights in 7 bits), everything else in float32",
 }
 """How a bundle's weights can be, and what the card says of it."""
 
@@ -132,7 +132,9 @@ Each by its protocol; a number without the same protocol does not compare.
 
 ## Is it still the network that was trained?
 
-ONNX Runtime against PyTorch, on the pictures that it was checked with, largest absolute differences:
+ONNX Runtime against PyTorch, on the pictures that it was checked with: the largest differences, slot by slot, whether
+there is a person in it or not. *Elsewhere* are slots whose box is at another place, as happens where two places are
+equally likely. Beyond a limit nothing is written.
 
 - the graph in float32: {exact}
 - with the weights as stored: {stored}

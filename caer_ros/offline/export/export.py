@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -16,15 +14,17 @@ from caer_ros.offline.export import quantisation
 from caer_ros.offline.export.card import WEIGHTS, ExportSettings, as_yaml, manifest, readme
 from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotGraph, SingleShotOutput
 from caer_ros.offline.export.loading import load_graph
-from caer_ros.offline.export.parity import Parity, parity
+from caer_ros.offline.export.parity import LIMITS, Parity, parity
 from caer_ros.perception.bundle.bundle import MANIFEST, Bundle
 from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.imaging.resizing import Resize, place, plan
 from caer_ros.perception.predictors import predictor
+from caer_ros.whole_folder import recover, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -71,10 +71,12 @@ def export(
 
     Raises:
         ExportError: the checkpoint cannot be exported, the folder exists (with ``overwrite``: and is neither a bundle
-            nor empty), or the answers differ.
+            nor empty), or the answers differ by more than ``parity.LIMITS`` allows.
         CheckpointError: the file is no checkpoint of ours.
+        FolderError: the bundle cannot be put in its place; the old one is there again, or where the error says.
     """
     settings = settings or ExportSettings()
+    recover(output)
     if output.exists() and not overwrite:
         raise ExportError(f"{output} exists; give another folder, or --overwrite")
     if output.exists() and not _is_replaceable(output):
@@ -95,20 +97,27 @@ def export(
     pictures = demo_pictures() if pictures is None else pictures
     inputs = inputs_of(graph.resize, pictures)
     model = to_onnx(graph)
-    lowest = 0 if graph.pooling == "query" else settings.person  # queries keep their slots, peaks may change theirs
-    exact = parity(graph, model, inputs, lowest)
+    exact = stored = parity(graph, model, inputs, person=settings.person)
     if not exact.holds:
-        raise ExportError(f"{checkpoint}: ONNX Runtime and PyTorch differ: {exact}; nothing was written")
+        raise ExportError(
+            f"{checkpoint}: ONNX Runtime and PyTorch differ: {exact}; nothing was written. If little could be "
+            "compared, give --pictures of your own"
+        )
     if settings.weights == "float16":
         model = quantisation.halve(model)
     elif settings.weights == "int8":
         size = 8 if graph.fixed else 1  # a batch holds images of one size
         model = quantisation.quantise(model, quantisation.batched(inputs_of(graph.resize, calibration), size))
         _strip(model)
-    stored = parity(graph, model, inputs, lowest)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
-        made = Path(folder) / "bundle"
+    if settings.weights != "float32":
+        stored = parity(graph, model, inputs, LIMITS[settings.weights], settings.person)
+    if not stored.holds:
+        raise ExportError(
+            f"{checkpoint}: with {settings.weights} weights ONNX Runtime and PyTorch differ: {stored}; nothing was "
+            "written. Take --fp32"
+            + (", or --calibrate-on images like the robot's" if settings.weights == "int8" else "")
+        )
+    with whole_folder(output, overwrite) as made:
         made.mkdir()
         content = model.SerializeToString(deterministic=True)
         (made / "model.onnx").write_bytes(content)
@@ -117,9 +126,6 @@ def export(
         (made / "README.md").write_text(readme(card, graph, fields, settings, exact, stored), "utf-8")
         bundle = read_bundle(made)
         predictor.load(bundle, EngineSettings(device="cpu"))(pictures[:1])
-        if output.exists():
-            output.replace(Path(folder) / "old")
-        made.replace(output)
     return Exported(read_bundle(output), exact, stored)
 
 

@@ -1,4 +1,4 @@
-"""Smaller weights for an exported graph: halves that are computed as floats, or 8-bit integers."""
+"""Smaller weights for an exported graph: float16 that is computed as float32, or convolutions in 8 bits."""
 
 from __future__ import annotations
 

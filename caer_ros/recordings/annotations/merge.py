@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from caer_ros.recordings.bags.own_messages import types_of
 from caer_ros.recordings.definitions import PERSONS, TRUTH_TOPIC
 from caer_ros.recordings.sources import COMPRESSED_IMAGE, IMAGE
 from caer_ros.recordings.stamps import stamp_of
+from caer_ros.whole_folder import whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,22 +62,11 @@ def merge(
     """
     if output.exists():
         raise DatasetError(f"{output} exists already: remove it, or choose another name")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # The file in the folder bears the folder's name, so only the folder around it is temporary.
-    part = output.with_name(f".{output.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        with raw.opened(bag) as reader:
-            if topic in {connection.topic for connection in reader.connections}:
-                raise DatasetError(
-                    f"{bag}: has a topic {topic} already: merge into the original, or name another --topic"
-                )
-            part.mkdir()
-            written = _copy(bag, reader, dataset, part / output.name, topic, watch)
-        (part / output.name).replace(output)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return written
+    with raw.opened(bag) as reader:
+        if topic in {connection.topic for connection in reader.connections}:
+            raise DatasetError(f"{bag}: has a topic {topic} already: merge into the original, or name another --topic")
+        with whole_folder(output) as made:
+            return _copy(bag, reader, dataset, made, topic, watch)
 
 
 def _copy(bag: Path, reader: Reader, dataset: Dataset, output: Path, topic: str, watch: Watch) -> int:

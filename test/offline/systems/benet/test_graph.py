@@ -13,6 +13,7 @@ from torch import nn
 
 from caer_ros.offline.export.export import to_onnx
 from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotOutput, run
+from caer_ros.offline.export.parity import parity
 from caer_ros.offline.systems.benet import codec as codec
 from caer_ros.offline.systems.benet.config import BenetConfig
 from caer_ros.offline.systems.benet.graph import PERSONS, BenetGraph
@@ -142,3 +143,6 @@ def test_onnx_runtime_answers_alike_at_any_size():
         expected = run(graph, images)
         for name, ours, theirs in zip(expected._fields, expected, answers, strict=True):
             np.testing.assert_allclose(theirs, ours, atol=1e-3, err_msg=f"{name} {shape}")
+    found = parity(graph, model, [*pictures(2, 128, 192)])
+    assert found.holds, found
+    assert found.slots > 0

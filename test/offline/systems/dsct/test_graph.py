@@ -7,6 +7,7 @@ import torch
 
 from caer_ros.offline.export import export
 from caer_ros.offline.export.graph import INPUT
+from caer_ros.offline.export.parity import parity
 from caer_ros.offline.systems.dsct.config import DsctConfig
 from caer_ros.offline.systems.dsct.graph import DsctGraph
 from caer_ros.offline.systems.dsct.network import Dsct
@@ -94,3 +95,6 @@ def test_one_onnx_file_takes_batches_and_sizes_of_all_kinds(network):
         images = pictures(*shape)
         for ours, theirs in zip(run(graph, images), session.run(None, {INPUT: images}), strict=False):
             np.testing.assert_allclose(theirs, ours, rtol=0, atol=2e-4)
+    found = parity(graph, model, [*pictures(2, 96, 128)])
+    assert found.holds, found
+    assert (found.slots, found.elsewhere) == (2 * CONFIG.subjects, 0)
