@@ -40,7 +40,7 @@ MOST_TRACKS = 6
 SETTLED_NS = 10**9
 """Who returns is shown this much later, when the track is confirmed and its scores are smooth."""
 WHOLE, PARTLY = 0.95, 0.8
-"""Of whom at least so much is seen is well visible; of whom less than so much is seen is partly hidden."""
+"""Visible part of a person, 0..1: from the first on they are well visible, below the second partly hidden."""
 JPEG_QUALITY = 92
 FORMATS = (("VP80", ".webm"), ("mp4v", ".mp4"))
 """Codecs that OpenCV's builds can write. Every browser plays the first; the second is for builds without it."""
@@ -58,10 +58,10 @@ class Shot:
 
     stamp_ns: int
     name: str
-    """Of the file, without suffix."""
+    """Name of the file, without suffix."""
     caption: str
     subject: str = ""
-    """Of whom it is."""
+    """Name of the person it shows."""
     box: Box | None = None
     """Where they are in it."""
 

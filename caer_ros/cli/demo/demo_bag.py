@@ -57,7 +57,7 @@ JPEG_QUALITY = 66
 FOCAL_LENGTH = 554.0
 """Pixels at zoom 1: 60 degrees from left to right."""
 _GLIMPSE = 0.1
-"""Of whom less than this fraction is seen is seen by nobody."""
+"""Visible part of a person, 0..1, below which nobody sees them."""
 _MARGIN = 0.2
 """An absence within this fraction of the track buffer is in the grey zone."""
 _ATTEMPTS = 100

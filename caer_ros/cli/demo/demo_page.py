@@ -34,7 +34,7 @@ class Photo:
     file: str
     """Relative path of the large one."""
     subject: str = ""
-    """Of whom it is."""
+    """Name of the person it shows."""
     portrait: bytes = b""
     """JPEG of that person alone."""
 

@@ -61,7 +61,7 @@ class Scenario:
     bag: Bag
     camera: Stream
     stamps: tuple[int, ...]
-    """Of its images (ns), in order."""
+    """Stamps of the camera's images (ns), in order."""
     truth: Truth | None
 
     @property

@@ -47,12 +47,12 @@ class Sighting(NamedTuple):
 
     @property
     def stamp_ns(self) -> int:
-        """Of the image."""
+        """Stamp of the image, ns."""
         return stamp_ns(self.message)
 
     @property
     def status(self) -> EmotionStatus:
-        """Of the emotion."""
+        """Status of the person's emotion."""
         return EmotionStatus(self.person.emotion_status)
 
     @property

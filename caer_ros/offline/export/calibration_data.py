@@ -248,7 +248,7 @@ def _votes(results: Sequence[Result]) -> Floats | None:
 
 
 def _image_groups(results: Sequence[Result]) -> list[Indices]:
-    """Of each result [I] the group of each of its images: the result where there are several."""
+    """Return for each result [I] the group of each of its images: the result where there are several."""
     if len(results) > 1:
         return [np.full(len(result.joined.samples), number, np.intp) for number, result in enumerate(results)]
     return [np.array(image_groups(results[0].joined.samples), np.intp)]

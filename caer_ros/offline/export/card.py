@@ -31,7 +31,7 @@ class ExportSettings:
     """What the checkpoint does not know."""
 
     name: str = ""
-    """Of the bundle; "" takes the output folder's."""
+    """Name of the bundle; "" takes the output folder's."""
     version: str = "1.0.0"
     weights: str = "float16"
     """One of ``WEIGHTS``: "float16" halves the file and computes in float32 all the same."""

@@ -64,7 +64,7 @@ class SingleShotGraph(nn.Module, ABC):
     stride: ClassVar[int]
     """Pixels of the input between two places where a person can be: how far off an equal answer can be."""
     multiple: ClassVar[int]
-    """Of which the input's height and width are multiples."""
+    """Pixels; the input's height and width are multiples of this."""
     smallest: ClassVar[int] = 0
     """Least height and width of an input whose size depends on the image."""
 
@@ -115,7 +115,7 @@ class SingleShotGraph(nn.Module, ABC):
         return (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Of emotions, [..., E]."""
+        """Turn logits of emotions [..., E] into probabilities."""
         if self.multi_label:
             return logits.sigmoid()
         return logits.masked_fill(self.untaught, UNTAUGHT).softmax(dim=-1)

@@ -40,7 +40,7 @@ class Limit:
 
     boxes: float
     logits: float
-    """Of persons, emotions and maps."""
+    """Limit for the logits of persons and emotions, and for the emotion maps."""
     elsewhere: float
     """Part of the slots."""
     lost: bool
@@ -82,7 +82,7 @@ class Parity:
     person_logits: float
     """Parts of the largest logit, or of 0.1 where that is larger; so are the next two."""
     emotion_logits: float
-    """Of the probabilities between 0.0001 and 0.9999."""
+    """Difference of the logits of the probabilities, which are clipped to 0.0001..0.9999."""
     emotion_maps: float | None
     """None: the network has no maps."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from caer_ros.perception.person import BoxKind
 
 SUFFIX = ".ckpt"
-"""Of a checkpoint, by which `caer evaluate` tells one from a bundle."""
+"""Suffix of a checkpoint, by which `caer evaluate` tells one from a bundle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _OUTLINE = (213, 94, 0)
 """Okabe and Ito's vermilion."""
 _DIMMED = 0.62
 _MARGIN = 0.08
-"""Of a cut: beside the box, as a part of its longer side."""
+"""Margin of a cut around the box, as a part of the box's longer side."""
 
 
 def persons(image: ImagePrediction, chosen: Iterable[int], box_kind: BoxKind) -> list[Person]:

@@ -31,7 +31,7 @@ _WIDTH = 10.4
 """Inches; the page is 1040 px wide."""
 _COLUMNS = 6
 _POINTS = 200
-"""Of a curve, at most."""
+"""Points of a curve, at most."""
 RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "caer_ros",

@@ -80,7 +80,7 @@ def size(evaluation: Evaluation) -> str:
 
 
 def summary_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Of the summary: metric, value, and what it is to be read with; see ``interval_rows`` for the last one."""
+    """List the summary's rows: metric, value, and what it is to be read with; ``interval_rows`` gives the last one."""
     return [
         *_recognition(evaluation),
         *_persons(evaluation),

@@ -29,9 +29,9 @@ class CheckpointCard:
     resize: Resize
     """The network's input."""
     version: str
-    """Of caer_ros."""
+    """Version of caer_ros."""
     commit: str
-    """Of the sources, or "" where they are not a git checkout."""
+    """Commit of the sources, or "" where they are not a git checkout."""
     data: str
     """What it has seen, for a person to read."""
     recipe: str
@@ -43,7 +43,7 @@ class CheckpointCard:
 
     @property
     def predictable(self) -> tuple[bool, ...]:
-        """Of each label: was it taught?"""
+        """Whether each label was taught."""
         return tuple(label in self.known for label in self.labels)
 
 

@@ -81,7 +81,7 @@ class TrainerConfig:
 
     epochs: int = 150
     seed: int = 0
-    """Of weights, order and augmentation. Same seed, configuration and machine: same result, bitwise on a CPU."""
+    """Seed of weights, order and augmentation. Same seed, configuration and machine: same result, bitwise on a CPU."""
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     accelerator: str = "auto"
     """As Lightning's: auto, cpu, gpu, ..."""

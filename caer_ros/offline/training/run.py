@@ -74,9 +74,9 @@ class Progress:
     means: Means = field(default_factory=Means)
     """Losses of those batches."""
     row: Row = field(default_factory=dict)
-    """Of the last finished epoch, as in metrics.csv."""
+    """Row of the last finished epoch, as in metrics.csv."""
     best: Row = field(default_factory=dict)
-    """Of the best."""
+    """Row of the best epoch so far: the lowest total validation loss, or what ``Task.highest`` says."""
 
 
 def train(config: TrainConfig, data: tuple[Dataset, Dataset] | None = None) -> RunResult:

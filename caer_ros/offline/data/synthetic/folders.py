@@ -1,6 +1,6 @@
 """Writes synthetic data sets as folders of the real sets' formats, for the loaders that read the real ones.
 
-Beside each lies ``truth.jsonl`` (see `truth`), which no loader reads. Images are named by split and number, and a
+Beside each lies ``truth.jsonl`` (see `drawn_truth`), which no loader reads. Images are named by split and number, and a
 picture depends on seed, split and number alone: more training images leave the test images as they were.
 """
 

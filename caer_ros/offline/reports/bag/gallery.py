@@ -50,7 +50,7 @@ class ShownError:
     said: Swatch | None
     """The label that was said of somebody who was found and is there."""
     score: float
-    """Of that label, 0..1."""
+    """Score of that label, 0..1."""
     answer: str
     """In words, what came out where no label was said."""
     where: tuple[str, ...]

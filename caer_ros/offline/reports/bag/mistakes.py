@@ -45,7 +45,7 @@ class Mistake:
     found: int
     """Index among the published persons of the image; -1 of a missed person."""
     score: float
-    """Of a label the highest that it had; of somebody who is not there the detection's; NaN of a missed person."""
+    """Highest score that a label had; the detection's where nobody is there; NaN of a missed person."""
     frames: int
     seconds: float
     """From the first frame to the last; 0 where frames have no stamps."""

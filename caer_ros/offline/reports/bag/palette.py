@@ -24,7 +24,7 @@ class Palette:
 
     @classmethod
     def of(cls, told: Answers) -> Palette:
-        """Of the labels that are annotated and said."""
+        """Rank the labels by how often they are annotated or said."""
         labels = told.joined.header.labels
         counts = np.zeros(len(labels))
         for truth, said in zip(told.truth, told.said.tolist(), strict=True):

@@ -31,7 +31,7 @@ ROWS = 40
 CUTS = 320
 """Cuts in a report, shared by its persons; those of a person are evenly spaced in time."""
 CUTS_EACH = 24
-"""Of one person, at most."""
+"""Cuts of one person, at most."""
 CUT_SIDE = 96
 """Pixels, the longest side of a cut."""
 _CHARACTERS = 125

@@ -45,20 +45,20 @@ class Run(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Of one bag."""
+    """Time scale of one bag: when each annotated frame is."""
 
     bag: str
     """Its name."""
     images: tuple[int, ...]
     """Indices of the bag's samples in the order of time."""
     seconds: Floats
-    """Of these, since the first."""
+    """Times of these samples, in s since the bag's first."""
     step: float
     """s between two annotated frames, the median. A frame lasts until the next, but only half as long again."""
 
     @classmethod
     def of(cls, told: Answers, bags: Sequence[BagFacts], number: int) -> Scale:
-        """Of the bag of that number, which has a frame at least."""
+        """Make the scale of the bag of that number, which has a frame at least."""
         samples, first = told.joined.samples, bags[number].first_stamp
         of_bag = (index for index, sample in enumerate(samples) if bag_of(sample.image_id, bags) == number)
         images = sorted(of_bag, key=lambda index: samples[index].stamp or 0)

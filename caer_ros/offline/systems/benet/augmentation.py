@@ -40,13 +40,13 @@ class Head(IntEnum):
     """Which head an image teaches: each pre-transform has one."""
 
     DETECTION = 0
-    """Of the raw image."""
+    """Taught by the raw image."""
     BOTTOM_UP = 1
-    """Of RandomMaskSubjects."""
+    """Taught by RandomMaskSubjects."""
     PERSON_CENTRIC = 2
-    """Of ExtractSubject."""
+    """Taught by ExtractSubject."""
     BACKGROUND = 3
-    """Of MaskAllSubjects."""
+    """Taught by MaskAllSubjects."""
 
 
 class Change(NamedTuple):

@@ -85,11 +85,11 @@ class BenetRecipe:
     blur: tuple[float, float] = (0.1, 2.0)
     """Standard deviation of a Gaussian of 3 x 3 pixels."""
     heatmap_weight: float = 1.0
-    """Of the loss of centres (eq. 3)."""
+    """Weight of the loss of centres (eq. 3)."""
     size_weight: float = 0.1
-    """Of the loss of sizes (eq. 3)."""
+    """Weight of the loss of sizes (eq. 3)."""
     emotion_weight: float = 1.0
-    """Of each loss of emotions (eq. 6)."""
+    """Weight of each loss of emotions (eq. 6)."""
     extra: ExtraData | None = None
     """Extra data (ED), trained on beside data; benet.extra_labels is its number of labels."""
 

@@ -17,7 +17,7 @@ EPSILON = 1e-6
 ALPHA = 2
 """Focal exponent of eq. 1 and eq. 5."""
 BETA = 4
-"""Of eq. 1: how much less a pixel near a centre counts."""
+"""Exponent of eq. 1: how much less a pixel near a centre counts."""
 
 
 class ImageMean(NamedTuple):

@@ -205,11 +205,11 @@ class Loaded(NamedTuple):
     """What a file of pose or ImageNet weights gave; names are those of the network's and of the file's entries."""
 
     loaded: list[str]
-    """Of the backbone."""
+    """Entries of the backbone that the file gave."""
     missing: list[str]
-    """Of the backbone, not in the file: all attention, and modules beyond the file's."""
+    """Entries of the backbone that are not in the file: all attention, and modules beyond the file's."""
     left: list[str]
-    """Of the file, not in the backbone: heads, further modules and blocks."""
+    """Entries of the file that are not in the backbone: heads, further modules and blocks."""
 
 
 def load_pose(network: Benet, path: Path) -> Loaded:

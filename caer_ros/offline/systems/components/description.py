@@ -39,7 +39,7 @@ def describe(network: nn.Module, *inputs: Tensor) -> list[Part]:
 
 
 def _flops(module: nn.Module, path: str, flops: dict[str, int]) -> int:
-    """Of a module; of its children where it was not called itself, such as a list of modules."""
+    """Count a module's operations; its children's where it was not called itself, such as a list of modules."""
     if path in flops:
         return flops[path]
     return sum(_flops(child, f"{path}.{name}", flops) for name, child in module.named_children())

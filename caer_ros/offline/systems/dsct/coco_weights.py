@@ -20,11 +20,11 @@ class CocoEntries(NamedTuple):
     """What ``load`` did, by the names of entries."""
 
     taken: list[str]
-    """Of the network, those that are the file's now."""
+    """Entries of the network that are the file's now."""
     left: list[str]
-    """Of the file, those that the network has no place for: the heads of COCO's classes and boxes."""
+    """Entries of the file that the network has no place for: the heads of COCO's classes and boxes."""
     random: list[str]
-    """Of the network, those that stay as they were: the subjects and their heads."""
+    """Entries of the network that stay as they were: the subjects and their heads."""
 
 
 def load(network: Dsct, path: Path) -> CocoEntries:

@@ -46,7 +46,7 @@ class DsctConfig:
     width: int = 256
     """Channels of queries and features."""
     layers: int = 6
-    """Of the encoder, and of the decoder."""
+    """Layers of the encoder, and as many of the decoder."""
     heads: int = 8
     points: int = 4
     """Sampled by each head in each of the four levels."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.ops import box_convert, box_iou, generalized_box_iou, sigmoid_focal_loss
 
 ALPHA, GAMMA = 0.25, 2.0
-"""Of the focal loss: the weight of what is there, and how little the easy counts. Of the authors' code."""
+"""Focal loss, as in the authors' code: the weight of what is there, and how little the easy counts."""
 MOST_IGNORED = 0.5
 """Part of a query's box within a region to ignore, beyond which the query is not judged; COCO's for crowds."""
 
@@ -50,7 +50,7 @@ class Truth(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Of the three parts of a cost or a loss."""
+    """Weights of the three parts of a cost or a loss."""
 
     labels: float
     l1: float

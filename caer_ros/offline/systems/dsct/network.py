@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 LEVELS = 4
 """Feature maps at 1/8, 1/16, 1/32 and 1/64 of the input: the backbone's C3 to C5, and a stride-2 convolution of C5."""
 _GROUPS = 32
-"""Of the group normalisation behind the projections."""
+"""Groups of the group normalisation behind the projections."""
 _TEMPERATURE = 10000
 _EPSILON = 1e-6
 _PRIOR = 0.01
-"""Of each class at the start, so that the many negatives do not swamp the first steps (focal loss)."""
+"""Probability of each class at the start, so that the many negatives do not swamp the first steps (focal loss)."""
 
 
 class DsctOutput(NamedTuple):
@@ -274,7 +274,7 @@ class Fusion(nn.Module):
         return groups
 
     def _scores(self, groups: list[Tensor], subjects: Tensor, distances: Tensor, products: Tensor) -> list[Tensor]:
-        """Of each group [B,N,K], to be weights by a softmax."""
+        """Score the contexts of each group, [B,N,K]; a softmax makes weights of the scores."""
         if self.attentive is not None:
             return list(self.attentive(subjects).split([indices.shape[-1] for indices in groups], -1))
         if self.config.weighting == "equal":

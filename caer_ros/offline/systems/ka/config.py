@@ -13,7 +13,7 @@ from caer_ros.offline.training.config import ConfigError, TrainConfig, at_least
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network; see models.student and models.teacher."""
+    """The network; see ``systems.ka.network`` and ``systems.ka.teachers``."""
 
     backbone: str = "hrnet_w32"
     """Any of timm's with four pyramid levels."""

@@ -45,7 +45,7 @@ class Example(NamedTuple):
     weights: Array
     """[N] how much a person's labels count."""
     targets: centre.Targets
-    """Of the detection head."""
+    """Targets of the detection head."""
 
 
 class Batch(NamedTuple):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 GAMMA = 0.1
-"""Of eq. 6."""
+"""Weight of the loss of sizes in eq. 6."""
 
 
 def multi_label_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
