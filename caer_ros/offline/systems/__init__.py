@@ -25,8 +25,3 @@ TASKS = {
 def of(task: str) -> System:
     """The system of a task. Only its folder is imported, because some take seconds. Raises KeyError for no task."""
     return cast("System", importlib.import_module(f"{__name__}.{TASKS[task]}.system"))
-
-
-def every() -> list[System]:
-    """All systems, in the order of ``TASKS``."""
-    return [of(task) for task in dict(zip(reversed(TASKS.values()), reversed(TASKS), strict=True)).values()][::-1]

@@ -50,7 +50,7 @@ def parser(task: str = FIRST_TASK) -> ArgumentParser:
 
 def explanation() -> str:
     """What every field of every system means, for a person to read."""
-    first, *others = [system.CONFIG for system in systems.every()]
+    first, *others = dict.fromkeys(systems.of(task).CONFIG for task in systems.TASKS)
     result = _without_fields()
     result.add_class_arguments(first, None)
     told = {field.name for field in dataclasses.fields(first)}
@@ -117,9 +117,12 @@ def _plain_of_file(path: Path) -> dict[str, Any]:
 
 def _option(name: str, overrides: Sequence[str]) -> str | None:
     """The last value of an option, given as ``--task=X`` or ``--task X``."""
-    words = " ".join(overrides).replace(f"{name} ", f"{name}=").split()
-    values = [word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")]
-    return values[-1] if values else None
+    from argparse import ArgumentParser
+
+    options = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    options.add_argument(name, dest="value")
+    value: str | None = options.parse_known_args(overrides)[0].value
+    return value
 
 
 def _sections(task: str) -> set[str]:
@@ -127,9 +130,8 @@ def _sections(task: str) -> set[str]:
 
 
 def _of_system(plain: dict[str, Any], task: str) -> dict[str, Any]:
-    """Earlier versions wrote the sections of all systems, null where they were another's."""
-    own = _sections(task)
-    return systems.of(task).upgraded({key: value for key, value in plain.items() if key in own or value is not None})
+    """Without sections that are null, as earlier versions wrote those of other systems."""
+    return systems.of(task).upgraded({key: value for key, value in plain.items() if value is not None})
 
 
 def _refuse_sections_of_others(plain: dict[str, Any], overrides: Sequence[str], task: str) -> None:

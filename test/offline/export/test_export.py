@@ -320,7 +320,7 @@ def test_what_cannot_be_exported(tmp_path, student_checkpoint):
     with pytest.raises(ExportError, match=r"er\.ckpt.*without a detection head"):
         export.export(only_emotions, tmp_path / "out", SETTINGS)
     teacher = write_checkpoint(tmp_path / "teacher.ckpt", task="detector")
-    with pytest.raises(ExportError, match=r'teacher\.ckpt: holds a detector, which finds no persons'):
+    with pytest.raises(ExportError, match=r"teacher\.ckpt: holds a detector, which finds no persons"):
         export.export(teacher, tmp_path / "out", SETTINGS)
     with pytest.raises(ExportError, match="images to calibrate on"):
         export.export(student_checkpoint, tmp_path / "out", ExportSettings(weights="int8"))

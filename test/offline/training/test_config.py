@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from caer_ros import share
 from caer_ros.offline.systems.ka.config import KaConfig
@@ -82,6 +83,34 @@ def test_errors_are_one_line_with_file_and_field(tmp_path: Path, text: str, over
         configuration.read(path, ["--output=o", *overrides])
     assert said.replace("FILE", path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_configuration_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It had the sections of all systems: null where another's, or their defaults where nobody read them."""
+    ours = {"model": {"backbone": "hrnet_w32", "weights": None}, "recipe": {"name": "baseline"}}
+    nothing = {"benet": None, "benet_recipe": None, "dsct": None, "dsct_recipe": None}
+    sections = {
+        "student": ours,
+        "benet": {**ours, "benet": {"width": 8}},
+        "dsct": {**ours, "dsct": {"subjects": 9}},
+    }
+    for task, own in sections.items():
+        plain = {"output": "o", "task": task, "data": {"name": "heco", "root": "d"}, **nothing, **own}
+        read = configuration.read(written(tmp_path / f"{task}.yaml", yaml.safe_dump(plain)))
+        assert read.task == task
+        now = configuration.read(written(tmp_path / "now.yaml", configuration.dump(read)))
+        assert configuration.differences(read, now) == []
+        for name, value in own.items():
+            kept = configuration.to_dict(read).get(name)
+            assert kept is None or value.items() >= {key: kept[key] for key in kept.keys() & value.keys()}.items()
+
+
+@pytest.mark.parametrize("option", ["--dsct.subjects=3", "--benet.width"])
+def test_the_section_of_another_system_is_refused(tmp_path: Path, option: str) -> None:
+    path = written(tmp_path / "c.yaml", "data: {name: heco, root: d}\n")
+    name = option[2:].split(".")[0]
+    with pytest.raises(ConfigError, match=f"{name}: given, but task is student; set task to {name}, or leave it out"):
+        configuration.read(path, ["--output=o", option, *(["8"] if "=" not in option else [])])
 
 
 def test_an_unknown_name_lists_ours() -> None:
