@@ -198,8 +198,8 @@ def test_as_recorded_is_what_a_listener_knew(made, said, tmp_path, capsys):
     assert metrics["evaluation"]["er"] is None
     assert metrics["reliability_of_found"]["mean_ece"] == 0
     fates = metrics["account"]["annotated"]
-    assert fates == {"in_time": 10, "late": 1, "dropped": 0, "lost": 1}
-    assert metrics["strict"]["images"] == 11, "of the lost one nothing is known"
+    assert fates == {"in_time": 10, "late": 1, "unanswered": 1}
+    assert metrics["strict"]["images"] == 12, "the one without an answer counts as missed"
     assert metrics["strict"]["oer"]["found"][0] < 1
     assert metrics["timing"]["latency"]["median"] == pytest.approx(0.08)
     assert metrics["known_age"]["median"] == pytest.approx(0.1)
@@ -268,7 +268,7 @@ def test_several_recordings_are_one_set(made, said, tmp_path, capsys):
     assert evaluate(*twice, "--json") == 0
     metrics = json.loads(capsys.readouterr().out)
     assert [bag["name"] for bag in metrics["bags"]] == ["bag", "other"]
-    for name in ("in_time", "late", "dropped", "lost"):
+    for name in ("in_time", "late", "unanswered"):
         assert metrics["account"]["frames"][name] == 2 * once["account"]["frames"][name]
     assert metrics["evaluation"]["persons"] == 2 * once["evaluation"]["persons"]
     assert metrics["strict"]["images"] == 2 * once["strict"]["images"]
@@ -299,7 +299,7 @@ def test_messages_without_a_stamp_are_counted(made, tmp_path, capsys):
     assert recorded(made, unstamped, "--json") == 0
     metrics = json.loads(capsys.readouterr().out)
     assert any("1 messages without a stamp are left out" in note for note in metrics["notes"])
-    assert metrics["account"]["annotated"]["lost"] == 1
+    assert metrics["account"]["annotated"]["unanswered"] == 1
 
 
 # --- Bad input -----------------------------------------------------------------------------------------------------
@@ -391,11 +391,11 @@ def test_frames_whose_answers_cannot_be_used_are_not_said_to_be_unanswered(made,
             writer.write(connection, log_time, whole[:60] if index == 2 else whole)
     assert recorded(made, damaged, "--json") == 0
     metrics = json.loads(capsys.readouterr().out)
-    assert metrics["account"]["annotated"]["lost"] == 3, "the one without an answer too"
+    assert metrics["account"]["annotated"]["unanswered"] == 3, "the one without an answer too"
     assert len(metrics["left_out"]) == 2
     told = [note for note in metrics["notes"] if "cannot be used" in note]
     assert told == [
-        f"bag: 2 annotated frames that count as dropped or lost were answered on {annotated_bag.EMOTIONS}, but these "
+        f"bag: 2 annotated frames that count as not answered were answered on {annotated_bag.EMOTIONS}, but these "
         "messages cannot be used; see what was left out."
     ]
     assert recorded(made, said, "--json") == 0

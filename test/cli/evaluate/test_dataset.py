@@ -176,6 +176,9 @@ def test_er_says_how_it_was_read(own, student_checkpoint, capsys):
 @pytest.mark.parametrize("option", ["--flip", "--person-centric"])
 def test_what_belongs_to_benet_is_refused_of_others(own, student_bundle, student_checkpoint, capsys, option):
     assert evaluate(own, "--model", student_checkpoint, option) == 1
-    assert "holds a student; " in capsys.readouterr().err
+    assert "holds a student, which is not evaluated with " in capsys.readouterr().err
     assert evaluate(own, "--model", student_bundle, option) == 1
-    assert f"{option}: {student_bundle} is a bundle; give the checkpoint (.ckpt) of a BENet" in capsys.readouterr().err
+    assert (
+        f"{option}: {student_bundle} is a bundle; give the checkpoint (.ckpt) that it was made of"
+        in capsys.readouterr().err
+    )

@@ -8,6 +8,7 @@ from caer_ros.offline.export.card import ExportSettings
 from caer_ros.offline.export.graph import ExportError
 from caer_ros.offline.importers import imported
 from caer_ros.offline.importers.imported import Imported
+from caer_ros.offline.systems.benet import published
 from caer_ros.offline.training import checkpoint
 from caer_ros.perception.bundle.bundle import Metric
 from caer_ros.perception.bundle.reading import read_bundle
@@ -40,7 +41,7 @@ def written(folder):
 
 def test_a_bundle_and_a_checkpoint(found, tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(imported, "benet", lambda path, short: asked.append((path, short)) or found)
+    monkeypatch.setattr(published, "load", lambda path, short: asked.append((path, short)) or found)
     folder, kept = tmp_path / "models" / "benet_emotic", tmp_path / "kept" / "benet.ckpt"
     arguments = ["import", "benet", str(found.path), "--output", str(folder), "--checkpoint", str(kept)]
     assert main([*arguments, "--short", "256", "--weights", "float32"]) == 0
@@ -74,7 +75,7 @@ def test_a_network_that_answers_differently_is_not_written(found, tmp_path, monk
     def refuse(path, *_, **__):
         raise ExportError(f"{path}: ONNX Runtime and PyTorch differ; nothing was written")
 
-    monkeypatch.setattr(imported, "benet", lambda path, short: found)
+    monkeypatch.setattr(published, "load", lambda path, short: found)
     monkeypatch.setattr(imported, "export", refuse)
     kept = tmp_path / "benet.ckpt"
     assert main(["import", "benet", "x", "--output", str(tmp_path / "made"), "--checkpoint", str(kept)]) == 1

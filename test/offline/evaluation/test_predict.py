@@ -225,8 +225,11 @@ def test_the_table_says_how_it_was_read(student_bundle, dataset, predicted, tmp_
 
 @pytest.mark.parametrize("option", ["flip", "person_centric"])
 def test_what_belongs_to_benet_is_refused_of_others(student_checkpoint, dataset, option):
-    with pytest.raises(EvaluationError, match=r"best\.ckpt: holds a student; .* BENet's protocol alone"):
-        predict.predict_checkpoint(student_checkpoint, dataset.samples, "cpu", **{option: True})
+    with pytest.raises(
+        EvaluationError,
+        match=r"best\.ckpt: holds a student, which is not evaluated with --.*: give the checkpoint of a \"benet\"",
+    ):
+        predict.predict_checkpoint(student_checkpoint, dataset.samples, "cpu", manners=(option,))
 
 
 @pytest.fixture(scope="module")
