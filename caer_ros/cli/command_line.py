@@ -114,6 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``caer`` with ``argv`` (default: the process's arguments) and return its exit code."""
     words, ros_arguments = split_ros_arguments(sys.argv[1:] if argv is None else list(argv))
     command = find_command(words)
+    if command and lacks_companion(command) and not {"-h", "--help"}.intersection(words):
+        return run(command, argparse.Namespace())  # which says so; its arguments are the companion's to know
     parser = build_parser(command)
     try:
         args = parser.parse_args(words)
@@ -169,13 +171,16 @@ def build_parser(chosen: Command | None) -> argparse.ArgumentParser:
         if command is chosen:
             module = importlib.import_module(command.module)
             sub.description = module.__doc__
-            module.add_arguments(sub)
+            if lacks_companion(command):
+                sub.description = f"{module.__doc__}\n{NO_COMPANION}"
+            else:
+                module.add_arguments(sub)
     return parser
 
 
 def run(command: Command, args: argparse.Namespace) -> int:
     """Run one command and turn whatever happens into an exit code and at most one line on stderr."""
-    if needs_companion(command) and not importlib.util.find_spec("caer_ros.offline"):
+    if lacks_companion(command):
         print(f"{title(command)}: {NO_COMPANION}", file=sys.stderr)
         return FAILED
     signal.signal(signal.SIGTERM, _terminate)
@@ -199,6 +204,11 @@ def run(command: Command, args: argparse.Namespace) -> int:
 def needs_companion(command: Command) -> bool:
     """Whether the command needs the offline companion, which a robot's installation is without."""
     return not COMPANION.isdisjoint((command.words[0], " ".join(command.words)))
+
+
+def lacks_companion(command: Command) -> bool:
+    """Whether the command needs the offline companion, and this installation is without it."""
+    return needs_companion(command) and not importlib.util.find_spec("caer_ros.offline")
 
 
 def title(command: Command) -> str:

@@ -82,7 +82,7 @@ def test_every_help_is_there(tmp_path: Path) -> None:
     ids=lambda command: " ".join(command.words),
 )
 def test_a_command_without_the_companion_says_so_and_names_the_remedy(command: Command, tmp_path: Path) -> None:
-    done = caer(f"sys.exit(cli.run(cli.find_command({command.words}), argparse.Namespace(debug=False)))", tmp_path)
+    done = caer(f"sys.exit(cli.main([*{command.words}, 'x']))", tmp_path)
     if WHOLE:
         assert NO_COMPANION not in done.stderr
     else:
