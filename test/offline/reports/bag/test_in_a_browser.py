@@ -91,6 +91,13 @@ def card(browser):
     return shown if shown.is_displayed() else None
 
 
+def leave(browser):
+    """Take pointer and focus away from the timelines, wherever another test left them; nothing is shown then."""
+    browser.execute_script("document.activeElement.blur()")
+    ActionChains(browser).move_to_element(browser.find_element(By.TAG_NAME, "h1")).perform()
+    wait(browser).until(lambda browser: card(browser) is None)
+
+
 def wait(browser):
     return WebDriverWait(browser, 10)
 
@@ -152,7 +159,7 @@ def test_the_page_is_not_wider_than_its_window(report, width):
 
 
 def test_pointing_at_a_frame_shows_the_person_and_what_was_said(report, made):
-    assert card(report) is None
+    leave(report)
     (changing, *_) = lanes(report)
     # In the middle of the last of 60 frames: the second emotion.
     width = changing.size["width"]
@@ -164,8 +171,7 @@ def test_pointing_at_a_frame_shows_the_person_and_what_was_said(report, made):
     assert said(report, "true") == f"true {made.result.model.labels[label]}"
     assert said(report, "told").startswith("said ")
     assert wait(report).until(has_picture)
-    ActionChains(report).move_to_element(report.find_element(By.TAG_NAME, "h1")).perform()
-    wait(report).until(lambda browser: card(browser) is None)
+    leave(report)
 
 
 def test_a_missed_person_is_called_missed(report, made):
