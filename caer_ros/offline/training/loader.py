@@ -7,6 +7,7 @@ training processes, nor a restart in the middle of an epoch change what the netw
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -28,14 +29,15 @@ Key = tuple[int, int]
 """Epoch and index of an image: what fixes how it looks."""
 
 
-class Examples(data.Dataset[Any]):
+class Examples(data.Dataset[Any], ABC):
     """A data set as a network sees it, indexed by ``Key``."""
 
     extra_seen: str = ""
     """What is learnt from beside the data set, for a person to read."""
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Return how many examples an epoch has."""
 
 
 def read(sample: Sample) -> NDArray[np.uint8]:
