@@ -1,7 +1,7 @@
 """How emotions are read in given boxes, for each ``pooling`` of a bundle, in numpy: evaluating needs no PyTorch.
 
-box_mean: as ``components.pooling`` does it; see there for the rule. centre: as ``benet.codec`` does it. query: the
-choice among the persons of a network without maps.
+box_mean: as ``components.pooling`` does it; see there for the rule. box_attention: as ``people.attention`` does it.
+centre: as ``benet.codec`` does it. query: the choice among the persons of a network without maps.
 """
 
 from __future__ import annotations
@@ -12,6 +12,13 @@ from scipy.ndimage import map_coordinates
 
 Array = NDArray[np.float32]
 
+HEIGHT = 1.2
+"""Attention: of a box that is taller than so many of its widths, only this part is searched for a face."""
+DOWN, SPREAD, ASIDE = 0.25, 0.25, 0.25
+"""Attention: where a face is expected, below the top edge, and how far from there it may be (a standard deviation), in
+heights of that part; and how far from the middle, in widths of the box."""
+MOST = 8.0
+"""Attention: logits of a face beyond count as this much, so that 16 bits hold their exponentials."""
 LEAST = 1e-3
 """The smallest extent of a box in pixels, so that no mean is ever over nothing."""
 
@@ -36,6 +43,28 @@ def pool(maps: Array, boxes: Array) -> Array:
     rows /= rows.sum(-1, keepdims=True)
     columns /= columns.sum(-1, keepdims=True)
     return np.asarray(np.einsum("nh,ehw,nw->ne", rows, np.float32(maps), columns, optimize=True), np.float32)
+
+
+def pool_attention(maps: Array, boxes: Array, face: Array) -> Array:
+    """The mean of every map [E,h,w] of one image in every box [N,4], weighted by where a face may be: [N,E].
+
+    ``face`` [h,w] are logits of a face; see ``people.attention`` for the rule.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    rows, columns = coverage(boxes, *maps.shape[-2:])
+    left, top, right, bottom = boxes.T
+    wide: Array = np.asarray(np.maximum(right - left, 1), np.float32)
+    tall: Array = np.asarray(np.minimum(np.maximum(bottom - top, 1), HEIGHT * wide), np.float32)
+    rows *= _gaussian(top + np.float32(DOWN) * tall, np.float32(SPREAD) * tall, rows.shape[1])
+    columns *= _gaussian((left + right) / 2, np.float32(ASIDE) * wide, columns.shape[1])
+    weights = rows[:, :, None] * columns[:, None] * np.exp(np.clip(np.float32(face), -MOST, MOST))
+    weights /= weights.sum((1, 2), keepdims=True)
+    return np.asarray(np.einsum("nhw,ehw->ne", weights, np.float32(maps), optimize=True), np.float32)
+
+
+def _gaussian(centres: Array, deviations: Array, length: int) -> Array:
+    distances = (np.arange(length, dtype=np.float32) + 0.5 - centres[:, None]) / deviations[:, None]
+    return np.asarray(np.exp(np.maximum(-0.5 * distances**2, -30)), np.float32)
 
 
 def centre_pixels(boxes: Array, scale: Array, height: int, width: int) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """Images of a data set in, the table of predictions out; persons come from the very predictor that the node runs.
 
 Beside the persons that the model finds, emotions are read in the annotated boxes (ER) off the same run, as the bundle's
-``pooling`` says: box_mean and centre off the emotion maps, query off the person that overlaps the box most.
+``pooling`` says: box_mean, box_attention and centre off the maps, query off the person that overlaps the box most.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 KEPT = 0.01
 """Lowest detection score in a table. Ours: below it COCO's mean precision does not change in the third digit."""
-MAPS = "emotion_maps"
+MAPS, ATTENTION = "emotion_maps", "attention"
 _EPS = 1e-6
 """Keeps the logits finite that probabilities become: they are clamped to between this and 1 less this."""
 _READ_AHEAD = 8
@@ -324,17 +324,30 @@ def _pooled(bundle: Bundle, slots: dict[str, Array], fit: Fit, boxes: Array) -> 
         read = pooling_numpy.read_enlarged(expit(maps), pixels, *fit.canvas)
         return _probabilities(bundle, logit(np.clip(read, _EPS, 1 - _EPS)))
     to_map = to_input * np.array(maps.shape[:0:-1], np.float32) / np.array(fit.canvas[::-1], np.float32)
-    return _probabilities(bundle, pooling_numpy.pool(maps, boxes * np.tile(to_map, 2)))
+    on_map = boxes * np.tile(to_map, 2)
+    if bundle.pooling == "box_attention":
+        if ATTENTION not in slots:
+            return None
+        read = pooling_numpy.pool_attention(maps, on_map, slots[ATTENTION][0])
+    else:
+        read = pooling_numpy.pool(maps, on_map)
+    return _probabilities(bundle, read, slots["emotion_scores"])
 
 
-def _probabilities(bundle: Bundle, logits: Array) -> Array:
-    """[N,E], NaN where a label cannot be predicted."""
+def _probabilities(bundle: Bundle, logits: Array, slots: Array | None = None) -> Array:
+    """[N,E], NaN where a label cannot be predicted.
+
+    Labels that were taught but are not predictable take part in a softmax. Which these are is seen in ``slots`` [K,E],
+    the graph's own probabilities: those of labels that were not taught are 0.
+    """
     predictable = np.array(bundle.predictable)
     scores = np.full(logits.shape, np.nan, np.float32)
     if bundle.score_type == ScoreType.SIGMOID:
         scores[:, predictable] = expit(logits[:, predictable])
     elif predictable.any():
-        scores[:, predictable] = softmax(logits[:, predictable], axis=1)  # others take no part
+        taught = predictable | (np.nan_to_num(slots).any(axis=0) if slots is not None else False)
+        scores[:, taught] = softmax(logits[:, taught], axis=1)
+        scores[:, ~predictable] = np.nan
     return scores
 
 

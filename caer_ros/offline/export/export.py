@@ -152,7 +152,7 @@ def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:
         dynamo=True,
         opset_version=OPSET,
         input_names=[INPUT],
-        output_names=[name for name in SingleShotOutput._fields if name != "emotion_maps" or graph.pooling != "query"],
+        output_names=outputs_of(graph),
         dynamic_shapes={"images": dynamic},
         optimize=True,
         verbose=False,
@@ -165,6 +165,14 @@ def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:
     model.graph.name = "single_shot"
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def outputs_of(graph: SingleShotGraph) -> list[str]:
+    """The names of the outputs that a graph has."""
+    black = torch.zeros(1, *graph.typical, 3, dtype=torch.uint8, device=graph.mean.device)
+    with torch.inference_mode():
+        given: SingleShotOutput = graph(black)
+    return [name for name, value in given._asdict().items() if value is not None]
 
 
 class _Present(nn.Module):

@@ -40,6 +40,12 @@ class SingleShotOutput(NamedTuple):
     """[B,K,E] probabilities."""
     emotion_maps: Tensor | None
     """[B,E,h,w] logits; only evaluation fetches them. None: the network has no maps."""
+    readable: Tensor | None = None
+    """[B,K] 0..1: can the person's emotion be read?"""
+    face: Tensor | None = None
+    """[B,K] 0..1: is there a face, turned away or covered as it may be?"""
+    attention: Tensor | None = None
+    """[B,1,h,w] logits of faces, which weight the pixels of a box; only evaluation fetches them."""
 
 
 class SingleShotGraph(nn.Module, ABC):
@@ -57,7 +63,7 @@ class SingleShotGraph(nn.Module, ABC):
         ExportError: the rule gives sizes that the network cannot take.
     """
 
-    pooling: ClassVar[str]
+    pooling: str
     """How a person's emotions are read, as the field of ``model.yaml``."""
     person_score: str = "logit"
     """What ``person_scores`` are, as the field of ``model.yaml``."""
@@ -125,6 +131,4 @@ def run(graph: SingleShotGraph, images: NDArray[np.uint8]) -> SingleShotOutput:
     """The graph's outputs, on the CPU, for images uint8 [B,H,W,3]."""
     with torch.inference_mode():
         output: SingleShotOutput = graph.eval()(torch.from_numpy(images).to(graph.mean.device))
-    boxes, person_scores, emotion_scores = (value.float().cpu() for value in output[:3])
-    maps = None if output.emotion_maps is None else output.emotion_maps.float().cpu()
-    return SingleShotOutput(boxes, person_scores, emotion_scores, maps)
+    return SingleShotOutput._make(None if value is None else value.float().cpu() for value in output)

@@ -29,6 +29,7 @@ ANNOTATIONS = {
 """What counts as having an emotion, in words."""
 READ = {
     "box_mean": "the mean over the box",
+    "box_attention": "the mean over the box, where a face may be most",
     "centre": "at the box's centre",
     "query": "of the query with the highest IoU",
     "flip": "mean with the mirrored image",

@@ -55,6 +55,20 @@ class FaceRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Readability:
+    """Single-shot bundles that say of each person whether they can be read: when that is so, and if not, why.
+
+    ``readable``: lowest output ``readable`` of a person who has a label, 0..1. ``face``: lowest output ``face`` of one
+    who has a face, turned away or covered as it may be, 0..1. ``small``: pixels of the network's input; whose box is
+    shorter on its longer side is too small, rather than without a face.
+    """
+
+    readable: float
+    face: float
+    small: float
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A measured number and how it was measured."""
 
@@ -103,9 +117,12 @@ class Bundle:
     person_score: str | None = None
     """Single shot: "logit" (before the sigmoid) or "max_class" (the largest class probability, used as it is)."""
     pooling: str | None = None
-    """Single shot: how the graph reads a person's emotion off its maps: "box_mean", "centre" or "query"."""
+    """Single shot: how the graph reads a person's emotion off its maps: "box_mean", "box_attention" (the mean, but most
+    where a face may be), "centre" or "query"."""
     resize: Resize | None = None
     """Single shot."""
+    readability: Readability | None = None
+    """Single shot; None where the graph does not say who can be read."""
     faces: FaceRules | None = None
     """Composed."""
 

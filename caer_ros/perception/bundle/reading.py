@@ -16,6 +16,7 @@ from caer_ros.perception.bundle.bundle import (
     FaceRules,
     Metric,
     Provenance,
+    Readability,
     Thresholds,
 )
 from caer_ros.perception.bundle.fields import Fields
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _SCORE_TYPES = {"softmax": ScoreType.SOFTMAX, "sigmoid": ScoreType.SIGMOID}
 _BOX_KINDS = {"body": BoxKind.BODY, "head": BoxKind.HEAD, "face": BoxKind.FACE}
 _PERSON_SCORES = ("logit", "max_class")
-_POOLINGS = ("box_mean", "centre", "query")
+_POOLINGS = ("box_mean", "box_attention", "centre", "query")
 _COMMERCIAL_USE = {"true": True, "false": False, "unknown": None}
 
 
@@ -95,6 +96,7 @@ def _bundle(path: Path, text: bytes, fields: Fields) -> Bundle:
         person_score=fields.choice("person_score", {score: score for score in _PERSON_SCORES}) if single_shot else None,
         pooling=fields.choice("pooling", {pooling: pooling for pooling in _POOLINGS}) if single_shot else None,
         resize=_resize(fields.section("resize")) if single_shot else None,
+        readability=_readability(fields) if single_shot else None,
         faces=None if single_shot else _face_rules(fields.section("faces")),
     )
 
@@ -132,6 +134,15 @@ def _face_rules(fields: Fields) -> FaceRules:
         min_visible=fields.number("min_visible", 0, 1),
     )
     fields.end()
+    return result
+
+
+def _readability(fields: Fields) -> Readability | None:
+    if not fields.has("readability"):
+        return None
+    section = fields.section("readability")
+    result = Readability(section.number("readable", 0, 1), section.number("face", 0, 1), section.number("small", 0))
+    section.end()
     return result
 
 

@@ -2,8 +2,9 @@
 
 The graph's contract: input ``images`` uint8 [B,H,W,3] RGB, resized by the bundle's rule; outputs ``boxes`` [B,K,4]
 (xyxy, 0..1 of the input), ``person_scores`` [B,K], ``emotion_scores`` [B,K,E] (probabilities), and where it has them
-``vad`` [B,K,3] and ``embeddings`` [B,K,D]. ``emotion_maps`` [B,E,h,w] (logits) are for evaluation, and fetched only
-when asked for.
+``vad`` [B,K,3] and ``embeddings`` [B,K,D], and ``readable`` and ``face`` [B,K] (probabilities that a person can be
+read, and has a face). ``emotion_maps`` [B,E,h,w] and ``attention`` [B,1,h,w] (logits) are for evaluation, and fetched
+only when asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.perception.bundle.bundle import Bundle
+    from caer_ros.perception.bundle.bundle import Bundle, Readability
     from caer_ros.perception.engine import Shape
     from caer_ros.perception.imaging.resizing import Fit
     from caer_ros.perception.person import Array
@@ -69,8 +70,10 @@ class SingleShot:
             "emotion_scores": (None, persons, emotions),
         }
         optional: dict[str, Shape] = {"vad": (None, persons, 3), "embeddings": (None, persons, None)}
+        if self.bundle.readability is not None:
+            required |= {"readable": (None, persons), "face": (None, persons)}
         if maps:
-            optional["emotion_maps"] = (None, emotions, None, None)
+            optional |= {"emotion_maps": (None, emotions, None, None), "attention": (None, 1, None, None)}
         return required | {name: shape for name, shape in optional.items() if name in self._engine.outputs}
 
     def _check_graph(self) -> None:
@@ -178,16 +181,38 @@ def persons_of(bundle: Bundle, slots: dict[str, Array], fit: Fit, threshold: flo
     # One NaN makes a softmax's other scores worthless too: then nothing was predicted.
     known = np.isfinite(emotions).sum(axis=1) == max(1, predictable.sum())
     emotions[~known] = np.nan
+    statuses = np.where(known, EmotionStatus.OK, EmotionStatus.NOT_PREDICTED)
+    if bundle.readability is not None:
+        sides = ((slots["boxes"][:, 2:] - slots["boxes"][:, :2]) * (width, height)).max(axis=1)
+        unreadable, why = judge(slots["readable"], slots["face"], sides, bundle.readability)
+        statuses[unreadable] = why[unreadable]
+        emotions[unreadable] = np.nan
     persons = [
         Person(
             box=boxes[slot],
             confidence=float(scores[slot]),
             box_kind=bundle.box_kind,
             scores=emotions[slot],
-            status=EmotionStatus.OK if known[slot] else EmotionStatus.NOT_PREDICTED,
+            status=EmotionStatus(statuses[slot]),
             vad=slots["vad"][slot] if "vad" in slots else None,
             embedding=slots["embeddings"][slot] if "embeddings" in slots else None,
         )
         for slot in order.tolist()
     ]
     return persons, bool(found.all())
+
+
+def judge(readable: Array, face: Array, sides: Array, rules: Readability) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Who cannot be read, and the status that says why.
+
+    Args:
+        readable, face: [K] probabilities of the graph; one that is no number is a no.
+        sides: [K] longer sides of the boxes in pixels of the network's input.
+        rules: of the bundle.
+
+    Returns:
+        [K] whether, and [K] why if so: ``EmotionStatus``.
+    """
+    unreadable = ~(readable >= rules.readable)
+    why = np.where(face >= rules.face, EmotionStatus.PROFILE_OR_OCCLUDED, EmotionStatus.NO_FACE)
+    return unreadable, np.where(sides < rules.small, EmotionStatus.TOO_SMALL, why)

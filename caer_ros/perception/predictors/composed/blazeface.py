@@ -56,6 +56,8 @@ class Face:
     box: Box
     score: float
     yaw: float
+    points: tuple[tuple[float, float], ...] = ()
+    """x and y of the six keypoints, in source pixels."""
 
 
 def decode(logits: Array, points: Array, searched: Squares, threshold: float) -> list[Face]:
@@ -74,7 +76,7 @@ def decode(logits: Array, points: Array, searched: Squares, threshold: float) ->
     scores = np.reciprocal(1 + np.exp(-logits[squares, cells]))
     keep = suppress(boxes, scores, _NMS)
     return [
-        Face((x_min, y_min, x_max, y_max), score, yaw(face_keypoints))
+        Face((x_min, y_min, x_max, y_max), score, yaw(face_keypoints), tuple((x, y) for x, y in face_keypoints))
         for (x_min, y_min, x_max, y_max), score, face_keypoints in zip(
             boxes[keep].tolist(), scores[keep].tolist(), found[keep, 2:].tolist(), strict=True
         )

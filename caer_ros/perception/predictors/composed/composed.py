@@ -68,9 +68,9 @@ class Composed:
         black = np.zeros((nanodet.SIZE, nanodet.SIZE, 3), np.uint8)
         boxes = np.array([[0, 0, nanodet.SIZE, nanodet.SIZE]], np.float32)
         watch = Stopwatch()
-        self._find_persons(black, self.bundle.thresholds.person, watch)
-        self._find_faces(black, boxes, watch)
-        self._read([self._person(boxes[0], 1.0)], boxes, black, watch)
+        self.find_persons(black, self.bundle.thresholds.person, watch)
+        self.find_faces(black, boxes, watch)
+        self.read([self._person(boxes[0], 1.0)], boxes, black, watch)
 
     def __call__(
         self,
@@ -86,7 +86,7 @@ class Composed:
 
     def _predict(self, image: NDArray[np.uint8], lowest: float, readable: float) -> Prediction:
         watch = Stopwatch()
-        boxes, scores = self._find_persons(image, lowest, watch)
+        boxes, scores = self.find_persons(image, lowest, watch)
         saturated = len(boxes) > self.bundle.max_persons
         best = slice(self.bundle.max_persons)
         persons = [self._person(box, float(score)) for box, score in zip(boxes[best], scores[best], strict=True)]
@@ -98,7 +98,8 @@ class Composed:
         unknown = np.full(len(self.bundle.labels), np.nan, np.float32)
         return Person(box, confidence, self.bundle.box_kind, unknown, EmotionStatus.NOT_PREDICTED)
 
-    def _find_persons(self, image: NDArray[np.uint8], lowest: float, watch: Stopwatch) -> tuple[Array, Array]:
+    def find_persons(self, image: NDArray[np.uint8], lowest: float, watch: Stopwatch) -> tuple[Array, Array]:
+        """Boxes [N,4] and scores [N] of persons that score ``lowest`` or more, in source pixels, best first."""
         fit = nanodet.encode(image, self._input)
         watch.done("resize")
         scores, sides = self._detector.run({nanodet.INPUT: self._input}, list(nanodet.OUTPUTS))
@@ -110,7 +111,7 @@ class Composed:
     def _look_at_faces(self, persons: list[Person], image: NDArray[np.uint8], watch: Stopwatch) -> None:
         """Fills in face, status and scores of the persons."""
         boxes = np.stack([person.box for person in persons])
-        faces = self._find_faces(image, boxes, watch)
+        faces = self.find_faces(image, boxes, watch)
         readable: list[tuple[Person, Face]] = []
         for person, face in zip(persons, assign(boxes.tolist(), faces), strict=True):
             person.status = judge(face, image.shape, self._rules)
@@ -122,10 +123,15 @@ class Composed:
         watch.done("post")
         if readable:
             read = np.array([face.box for _, face in readable], np.float32)
-            self._read([person for person, _ in readable], read, image, watch)
+            self.read([person for person, _ in readable], read, image, watch)
 
-    def _find_faces(self, image: NDArray[np.uint8], persons: Array, watch: Stopwatch) -> list[Face]:
-        """Faces in the squares at the top of the persons' boxes [N,4], in source pixels, best first."""
+    def find_faces(
+        self, image: NDArray[np.uint8], persons: Array, watch: Stopwatch, lowest: float | None = None
+    ) -> list[Face]:
+        """Faces in the squares at the top of the persons' boxes [N,4], in source pixels, best first.
+
+        ``lowest``: of a face's score; None takes the bundle's.
+        """
         width, height = (persons[:, 2:] - persons[:, :2]).T
         sides = np.maximum(width, height / 2)  # half of a standing body; wider where the arms or the pose are
         centres = np.stack([persons[:, 0] + width / 2, persons[:, 1] + 0.4 * sides], axis=1)  # from a tenth above
@@ -133,11 +139,11 @@ class Composed:
         watch.done("resize")
         logits, points = self._face.run({blazeface.INPUT: searched.pixels}, list(blazeface.OUTPUTS))
         watch.done("inference")
-        faces = blazeface.decode(logits, points, searched, self._rules.face_score)
+        faces = blazeface.decode(logits, points, searched, self._rules.face_score if lowest is None else lowest)
         watch.done("post")
         return faces
 
-    def _read(self, persons: list[Person], faces: Array, image: NDArray[np.uint8], watch: Stopwatch) -> None:
+    def read(self, persons: list[Person], faces: Array, image: NDArray[np.uint8], watch: Stopwatch) -> None:
         """Fills in the emotions of persons with a readable face [N,4], all at once."""
         grey = expression.encode_grey(image, faces)
         colour = expression.encode_colour(image, faces)
