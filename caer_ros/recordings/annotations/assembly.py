@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class Annotation:
     age: str = ""
     track_id: str = ""
     weight: float = 1.0
+    face: str = ""
+    """As in `Sample`."""
+    face_box: Box | None = None
 
 
 def assemble(
@@ -106,7 +109,16 @@ def assemble(
         track_ids=tuple(a.track_id for a in kept),
         ignore=_rows(ignore, 4),
         stamp=stamp,
+        **_faces(kept, height, width),
     )
+
+
+def _faces(annotations: Sequence[Annotation], height: int, width: int) -> dict[str, Any]:
+    """The fields about faces, where something is known of one."""
+    if not any(annotation.face or annotation.face_box for annotation in annotations):
+        return {}
+    boxes = [_unknown(1, 4)[0] if a.face_box is None else clip(a.face_box, height, width) for a in annotations]
+    return {"faces": tuple(annotation.face for annotation in annotations), "face_boxes": _rows(boxes, 4)}
 
 
 def finish(

@@ -30,7 +30,8 @@ A small example::
     ``bbox`` [x, y, width, height] in pixels. Optional: ``emotions`` (a list of labels; or beliefs by label such as
     ``{"Happiness": 0.7, "Peace": 0.3}``, of which those left out are not known; missing or null: not annotated),
     ``vad`` (three numbers -1..1, null where unknown), ``track_id``, ``gender``, ``age``, ``weight`` (0..1), ``iscrowd``
-    (1: a region to ignore).
+    (1: a region to ignore), ``face`` (what can be seen of it: none, hidden for one that is turned away, covered or too
+    small, or readable; missing: not known), ``face_box`` as ``bbox``.
 
 Such a file was made on purpose, so what is wrong in it is an error that names the annotation; only images that cannot
 be read are left out and counted.
@@ -60,7 +61,7 @@ from caer_ros.recordings.annotations.assembly import (
     number,
     one_of,
 )
-from caer_ros.recordings.annotations.sample import Array, Dataset, DatasetError, Drafts, Findings, Sample
+from caer_ros.recordings.annotations.sample import FACES, Array, Dataset, DatasetError, Drafts, Findings, Sample
 from caer_ros.taxonomy import LABEL_SETS
 
 if TYPE_CHECKING:
@@ -231,8 +232,16 @@ def _person_fields(sample: Sample, index: int, dataset: Dataset) -> dict[str, An
         "age": sample.age[index] or None,
         "weight": None if sample.weights[index] == 1 else float(sample.weights[index]),
         "vad": [None if np.isnan(value) else float(value) for value in sample.vad[index]],
+        "face": sample.faces[index] or None if sample.faces else None,
+        "face_box": _face_box_field(sample, index),
     }
     return {name: value for name, value in fields.items() if value not in (None, [None] * 3)}
+
+
+def _face_box_field(sample: Sample, index: int) -> list[float] | None:
+    if not len(sample.face_boxes) or np.isnan(sample.face_boxes[index]).any():
+        return None
+    return _xywh(sample.face_boxes[index])
 
 
 def _emotion_field(emotions: Array, dataset: Dataset) -> list[str] | dict[str, float] | None:
@@ -347,7 +356,24 @@ def _person(where: str, annotation: dict[str, Any], box: Box, scheme: _Scheme) -
         age=one_of(annotation.get("age"), AGES),
         track_id="" if track is None else str(track),
         weight=weight,
+        face=_face(where, annotation.get("face")),
+        face_box=_face_box(where, annotation.get("face_box")),
     )
+
+
+def _face(where: str, given: Any) -> str:
+    if given is not None and given not in FACES:
+        raise DatasetError(f"{where}: face is {given!r}; one of {', '.join(FACES)} is expected")
+    return given or ""
+
+
+def _face_box(where: str, given: Any) -> Box | None:
+    if given is None:
+        return None
+    try:
+        return files.coco_box({"bbox": given})
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{where}: face_box should be [x, y, width, height]: {error!r}") from error
 
 
 def _emotions(where: str, chosen: Any, scheme: _Scheme) -> Array:

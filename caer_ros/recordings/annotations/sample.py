@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 
+FACES = ("none", "hidden", "readable")
+"""No face to be seen; one that is turned away, covered or too small; one whose expression can be read."""
+
+
 class DatasetError(Exception):
     """A data set, or a file of one, that cannot be used; names the file, the row or field, and the remedy."""
 
@@ -60,6 +64,10 @@ class Sample:
     """[M,4] regions, such as crowds, where detections are neither right nor wrong."""
     stamp: int | None = None
     """Header stamp in nanoseconds, where the image comes from a recording."""
+    faces: tuple[str, ...] = ()
+    """N times what can be seen of the face, one of ``FACES``, or "" (not known); empty where nobody's is known."""
+    face_boxes: Array = field(default_factory=_no_boxes)
+    """[N,4] as ``boxes``, NaN where there is no face or its place is not known; or [0,4] as above."""
 
     def __len__(self) -> int:
         return len(self.boxes)
