@@ -63,6 +63,7 @@ COMMANDS = (
     Command(("models", "describe"), "caer_ros.cli.models.describe", "parameters and GFLOPs of a network"),
     Command(("data", "check"), "caer_ros.cli.data.check", "what is in a data set, and what is wrong with it"),
     Command(("data", "synthetic"), "caer_ros.cli.data.synthetic", "render data sets and bags of known truth"),
+    Command(("data", "people"), "caer_ros.cli.data.people", "put pictures of people together to learn from"),
     Command(("train",), "caer_ros.cli.train", "train a teacher or a student"),
     Command(("distill",), "caer_ros.cli.distill", "teach a student on unlabelled frames of a robot"),
     Command(("evaluate", "dataset"), "caer_ros.cli.evaluate.dataset", "ER, PD and OER of a model on a data set"),
