@@ -18,6 +18,7 @@ TASKS = {
     "detector": "ka",
     "benet": "benet",
     "dsct": "dsct",
+    "people": "people",
 }
 """What can be trained, and the folder of the system that it belongs to."""
 
