@@ -13,7 +13,7 @@ import yaml
 from ros_process import environment, process, ros_node, run, until
 
 from caer_ros.msg import PersonEvent
-from caer_ros.perception.bundle.bundle import FILES, MANIFEST
+from caer_ros.perception.bundle.bundle import EXPRESSION_NETWORK, EXPRESSION_PAIR, FILES, MANIFEST
 from caer_ros.perception.bundle.reading import read_bundle
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_every_field_of_a_bundle_is_described() -> None:
     for name in {*field_names(annotated), *field_names(carried), *field_names(resize)}:
         name = re.sub(r"^files\.\w+\.", "files.*.", name)
         assert name in described, f"docs/bundles.md lacks `{name}`"
-    for kind in FILES.values():
+    for kind in (*FILES.values(), EXPRESSION_PAIR, EXPRESSION_NETWORK):
         for file in kind:
             assert f"`files.{file}`" in BUNDLES
 

@@ -246,7 +246,8 @@ def _image(bundle: Bundle, sample: Sample, prediction: Prediction, pooled: Array
         calibration, score_type = bundle.calibration, bundle.score_type
         return stacked([calibrated(row, calibration, score_type) for row in rows], len(bundle.labels))
 
-    vads = [person.vad for person in persons if person.vad is not None]
+    unknown = np.full(3, np.nan, np.float32)
+    vads = [unknown if person.vad is None else person.vad for person in persons]
     return ImagePrediction(
         image_id=sample.image_id,
         size=sample.size,
@@ -254,7 +255,7 @@ def _image(bundle: Bundle, sample: Sample, prediction: Prediction, pooled: Array
         scores=np.array([person.confidence for person in persons], np.float32),
         emotions=honest(person.scores for person in persons),
         pooled=None if pooled is None else honest(pooled),
-        vad=np.stack(vads) if vads and len(vads) == len(persons) else None,
+        vad=np.stack(vads) if any(person.vad is not None for person in persons) else None,
         stamp=sample.stamp,
         # The list is full at the lowest score kept; a robot asks from the bundle's threshold on.
         saturated=prediction.saturated and all(person.confidence >= bundle.thresholds.person for person in persons),

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from caer_ros.perception.person import BoxKind, ScoreType
 
 MANIFEST = "model.yaml"
-FILES = {"single_shot": ("model",), "composed": ("detector", "face", "expression_grey", "expression_colour")}
-"""Which files each kind of bundle consists of."""
+FILES = {"single_shot": ("model",), "composed": ("detector", "face")}
+"""Which files each kind of bundle consists of; a composed one has its expression networks beside them."""
+EXPRESSION_PAIR = ("expression_grey", "expression_colour")
+"""The carried expression networks, which the code knows."""
+EXPRESSION_NETWORK = ("expression",)
+"""The one network of a bundle whose ``model.yaml`` has a section ``expression``."""
 
 
 class BundleError(Exception):
@@ -66,6 +70,60 @@ class Readability:
     readable: float
     face: float
     small: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One number that a network gives for each face: ``output`` [N,W], column ``index`` of it."""
+
+    output: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What the one expression network of a composed bundle takes and gives.
+
+    A pixel value p, 0..255, of a channel becomes (p * ``span`` / 255 - mean) / std; with ``dtype`` "uint8" it stays p.
+    """
+
+    size: int
+    """Side of the square input in pixels."""
+    layout: str
+    """"nchw" or "nhwc"."""
+    channels: str
+    """"rgb", "bgr" or "grey"."""
+    dtype: str
+    """"float32" or "uint8"."""
+    span: float
+    """What 255 becomes before mean and std: 1 or 255, as a rule."""
+    mean: tuple[float, ...]
+    """One number for each channel, in the order of ``channels``."""
+    std: tuple[float, ...]
+    crop: float
+    """Side of the square that is cut out, in longer sides of the face's box."""
+    antialias: bool
+    """Average the pixels where the square shrinks."""
+    output: str
+    """Name of the output [N,W] whose first columns are the labels' scores."""
+    gives: str
+    """"logits" or "probabilities"."""
+    labels: tuple[str, ...]
+    """In the order of the output's columns; all of them are the bundle's."""
+    valence: Column | None = None
+    """-1..1; values beyond are cut off."""
+    arousal: Column | None = None
+
+    def columns(self, output: str) -> int:
+        """How many columns ``output`` has at least; the labels' output has just so many."""
+        used = [column.index + 1 for column in (self.valence, self.arousal) if column and column.output == output]
+        return max(used + [len(self.labels)] * (output == self.output))
+
+    @property
+    def outputs(self) -> list[str]:
+        """Every output that is read, each once; the labels' first."""
+        columns = [column.output for column in (self.valence, self.arousal) if column]
+        return list(dict.fromkeys([self.output, *columns]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +183,8 @@ class Bundle:
     """Single shot; None where the graph does not say who can be read."""
     faces: FaceRules | None = None
     """Composed."""
+    expression: Expression | None = None
+    """Composed, with one network for the expression; None: with the carried pair."""
 
     @property
     def model_version(self) -> str:

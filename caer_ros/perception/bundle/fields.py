@@ -66,8 +66,8 @@ class Fields:
             self.fail(name, expected, value)
         return float(value)
 
-    def numbers(self, name: str, count: int) -> tuple[float, ...]:
-        expected = f"a list of {count} numbers, one for each label"
+    def numbers(self, name: str, count: int, each: str = "label") -> tuple[float, ...]:
+        expected = f"a list of {count} number{'s' * (count > 1)}, one for each {each}"
         values = self.take(name, expected)
         if not isinstance(values, list) or len(values) != count or not all(map(_is_number, values)):
             self.fail(name, expected, values)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from caer_ros.perception.bundle.bundle import (
+    EXPRESSION_NETWORK,
+    EXPRESSION_PAIR,
     FILES,
     MANIFEST,
     Bundle,
     BundleError,
     BundleFile,
+    Column,
+    Expression,
     FaceRules,
     Metric,
     Provenance,
@@ -34,6 +38,11 @@ _BOX_KINDS = {"body": BoxKind.BODY, "head": BoxKind.HEAD, "face": BoxKind.FACE}
 _PERSON_SCORES = ("logit", "max_class")
 _POOLINGS = ("box_mean", "box_attention", "centre", "query")
 _COMMERCIAL_USE = {"true": True, "false": False, "unknown": None}
+LAYOUTS = ("nchw", "nhwc")
+CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
+"""Orders of an expression network's channels, and how many there are."""
+DTYPES = ("float32", "uint8")
+GIVES = ("logits", "probabilities")
 
 
 def read_bundle(path: Path, verify: bool = True) -> Bundle:
@@ -74,7 +83,13 @@ def _bundle(path: Path, text: bytes, fields: Fields) -> Bundle:
     kind = fields.choice("kind", {kind: kind for kind in FILES})
     single_shot = kind == "single_shot"
     label_set, labels = _labels(fields)
-    files = _files(path, kind, fields.section("files"))
+    predictable = _predictable(fields, labels)
+    expression = None
+    names = FILES[kind]
+    if not single_shot:
+        expression = _expression(fields, labels, predictable)
+        names += EXPRESSION_PAIR if expression is None else EXPRESSION_NETWORK
+    files = _files(path, names, fields.section("files"))
     return Bundle(
         path=path,
         name=fields.text("name"),
@@ -82,7 +97,7 @@ def _bundle(path: Path, text: bytes, fields: Fields) -> Bundle:
         kind=kind,
         label_set=label_set,
         labels=labels,
-        predictable=_predictable(fields, labels),
+        predictable=predictable,
         score_type=fields.choice("score_type", _SCORE_TYPES),
         box_kind=fields.choice("box_kind", _BOX_KINDS),
         max_persons=fields.integer("max_persons", 1),
@@ -98,6 +113,7 @@ def _bundle(path: Path, text: bytes, fields: Fields) -> Bundle:
         resize=_resize(fields.section("resize")) if single_shot else None,
         readability=_readability(fields) if single_shot else None,
         faces=None if single_shot else _face_rules(fields.section("faces")),
+        expression=expression,
     )
 
 
@@ -146,6 +162,67 @@ def _readability(fields: Fields) -> Readability | None:
     return result
 
 
+def _expression(fields: Fields, labels: tuple[str, ...], predictable: tuple[bool, ...]) -> Expression | None:
+    """None where there is no such section: the carried pair needs no description."""
+    if not fields.has("expression"):
+        return None
+    section = fields.section("expression")
+    dtype = section.choice("dtype", {dtype: dtype for dtype in DTYPES})
+    channels = section.choice("channels", {channels: channels for channels in CHANNELS})
+    count = CHANNELS[channels]
+    span, mean, std = 255.0, (0.0,) * count, (1.0,) * count
+    if dtype == "float32":  # bytes are not normalised
+        span = section.number("span", 1e-6, 1e6)
+        mean, std = section.numbers("mean", count, "channel"), section.numbers("std", count, "channel")
+        if min(std) <= 0:
+            section.fail("std", "numbers above 0", list(std))
+    result = Expression(
+        size=section.integer("size", 8),
+        layout=section.choice("layout", {layout: layout for layout in LAYOUTS}),
+        channels=channels,
+        dtype=dtype,
+        span=span,
+        mean=mean,
+        std=std,
+        crop=section.number("crop", 0.5, 4),
+        antialias=section.choice("antialias", {"true": True, "false": False}),
+        output=section.text("output"),
+        gives=section.choice("gives", {gives: gives for gives in GIVES}),
+        labels=section.texts("labels"),
+        valence=_column(section, "valence"),
+        arousal=_column(section, "arousal"),
+    )
+    _check_labels(section, result, labels, predictable)
+    section.end()
+    return result
+
+
+def _column(fields: Fields, name: str) -> Column | None:
+    if not fields.has(name):
+        return None
+    section = fields.section(name)
+    result = Column(section.text("output"), section.integer("column", 0))
+    section.end()
+    return result
+
+
+def _check_labels(section: Fields, network: Expression, labels: tuple[str, ...], predictable: tuple[bool, ...]) -> None:
+    """The network's labels are the bundle's, and those alone can be predicted; valence and arousal have own columns."""
+    if not network.labels or len(set(network.labels)) != len(network.labels):
+        section.fail("labels", "a list of different names, in the order of the output's columns", network.labels)
+    for name in network.labels:
+        if name not in labels:
+            section.fail("labels", "names out of the bundle's labels", name)
+    for name, possible in zip(labels, predictable, strict=True):
+        if possible and name not in network.labels:
+            section.fail("labels", f'all that is predictable, so "{name}" too', network.labels)
+    taken = {(network.output, index) for index in range(len(network.labels))}
+    for field, column in (("valence", network.valence), ("arousal", network.arousal)):
+        if column is not None and (column.output, column.index) in taken:
+            section.fail(field, "a column that is no label's and not the other's", column.index)
+        taken |= {(column.output, column.index)} if column else set()
+
+
 def _resize(fields: Fields) -> Resize:
     mode = fields.choice("mode", {mode: mode for mode in MODES})
     interpolation = fields.choice("interpolation", {name: name for name in INTERPOLATIONS})
@@ -189,9 +266,9 @@ def _provenance(fields: Fields) -> Provenance:
     return result
 
 
-def _files(path: Path, kind: str, fields: Fields) -> dict[str, BundleFile]:
+def _files(path: Path, names: tuple[str, ...], fields: Fields) -> dict[str, BundleFile]:
     files = {}
-    for name in FILES[kind]:
+    for name in names:
         entry = fields.section(name)
         relative = entry.text("path")
         # By its words, not resolved: colcon --symlink-install installs files as links out of the folder.

@@ -1,1 +1,1 @@
-"""A chain of four networks as one predictor."""
+"""A chain of networks as one predictor: person, face, expression."""

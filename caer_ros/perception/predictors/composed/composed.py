@@ -1,4 +1,4 @@
-"""Persons and their emotions from four networks in a row: person, face, and two for the expression.
+"""Persons and their emotions from several networks in a row: person, face, and one or two for the expression.
 
 The peer of the single-shot models, not one of them: it looks at faces alone, and its cost grows with each person.
 It reads an emotion only from a face that is there, large enough, visible and turned to the camera.
@@ -15,9 +15,10 @@ from caer_ros.perception.engine import UINT8, Engine, EngineSettings
 from caer_ros.perception.imaging.resizing import squares
 from caer_ros.perception.person import EmotionStatus, Person
 from caer_ros.perception.prediction import Prediction, Stopwatch
-from caer_ros.perception.predictors.composed import blazeface, expression, nanodet
+from caer_ros.perception.predictors.composed import blazeface, nanodet
+from caer_ros.perception.predictors.composed.expression_network import ExpressionNetwork
+from caer_ros.perception.predictors.composed.expression_pair import ExpressionPair
 from caer_ros.perception.predictors.composed.faces import assign, clipped, judge
-from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,41 +28,39 @@ if TYPE_CHECKING:
     from caer_ros.perception.bundle.bundle import Bundle
     from caer_ros.perception.person import Array
     from caer_ros.perception.predictors.composed.blazeface import Face
+    from caer_ros.perception.predictors.composed.face_crops import Reader
 
 
 class Composed:
     """The predictor of bundles of kind "composed".
 
     Raises:
-        BundleError: the bundle is of another kind, or its labels are not the networks' seven.
+        BundleError: the bundle is of another kind, or its labels are not those of its networks.
         EngineError: a graph cannot run, or is not the network that it should be.
     """
 
     def __init__(self, bundle: Bundle, settings: EngineSettings) -> None:
         if bundle.faces is None or bundle.kind != "composed":
             raise BundleError(f'{bundle.path}: kind is "{bundle.kind}", expected "composed"')
-        if set(bundle.labels) != set(CAER_S) or not all(bundle.predictable):
-            raise BundleError(
-                f"{bundle.path}: labels: a composed bundle predicts these seven, no others: {', '.join(CAER_S)}"
-            )
         self.bundle = bundle
         self._rules = bundle.faces
         self._detector = Engine(bundle.files["detector"].path, settings)
         self._face = Engine(bundle.files["face"].path, settings)
-        self._grey = Engine(bundle.files["expression_grey"].path, settings)
-        self._colour = Engine(bundle.files["expression_colour"].path, settings)
         self._detector.require(nanodet.INPUT, nanodet.SHAPE, nanodet.OUTPUTS, UINT8)
         self._face.require(blazeface.INPUT, blazeface.SHAPE, blazeface.OUTPUTS, UINT8)
-        self._grey.require(expression.INPUT, expression.GREY_SHAPE, expression.OUTPUTS, UINT8)
-        self._colour.require(expression.INPUT, expression.COLOUR_SHAPE, expression.OUTPUTS, UINT8)
+        self._reader: Reader = (
+            ExpressionPair(bundle, settings)
+            if bundle.expression is None
+            else ExpressionNetwork(bundle, bundle.expression, settings)
+        )
+        self._predictable = np.array(bundle.predictable)
         self.provider = self._detector.provider
         self._input = np.empty(nanodet.SHAPE, np.uint8)
 
     @property
     def engines(self) -> dict[str, Engine]:
-        """The four networks, by their names in the bundle's files."""
-        engines = (self._detector, self._face, self._grey, self._colour)
-        return dict(zip(FILES["composed"], engines, strict=True))
+        """The networks, by their names in the bundle's files."""
+        return dict(zip(FILES["composed"], (self._detector, self._face), strict=True)) | self._reader.engines
 
     def warm_up(self) -> None:
         """Runs each network once on black."""
@@ -70,7 +69,7 @@ class Composed:
         watch = Stopwatch()
         self.find_persons(black, self.bundle.thresholds.person, watch)
         self.find_faces(black, boxes, watch)
-        self.read([self._person(boxes[0], 1.0)], boxes, black, watch)
+        self._reader.warm_up()
 
     def __call__(
         self,
@@ -145,16 +144,14 @@ class Composed:
 
     def read(self, persons: list[Person], faces: Array, image: NDArray[np.uint8], watch: Stopwatch) -> None:
         """Fills in the emotions of persons with a readable face [N,4], all at once."""
-        grey = expression.encode_grey(image, faces)
-        colour = expression.encode_colour(image, faces)
-        watch.done("resize")
-        (grey_scores,) = self._grey.run({expression.INPUT: grey}, [expression.OUTPUT])
-        (colour_scores,) = self._colour.run({expression.INPUT: colour}, [expression.OUTPUT])
-        watch.done("inference")
-        scores, agree = expression.decode(grey_scores, colour_scores, self.bundle.labels)
-        statuses = np.where(agree, EmotionStatus.OK, EmotionStatus.UNCERTAIN)
-        statuses[~np.isfinite(scores).all(axis=1)] = EmotionStatus.NOT_PREDICTED
+        reading = self._reader(image, faces, watch)
+        scores = reading.scores
+        statuses = np.where(reading.agree, EmotionStatus.OK, EmotionStatus.UNCERTAIN)
+        known = np.isfinite(scores[:, self._predictable]).sum(axis=1) == max(1, self._predictable.sum())
+        statuses[~known] = EmotionStatus.NOT_PREDICTED
         scores[statuses == EmotionStatus.NOT_PREDICTED] = np.nan
-        for person, person_scores, status in zip(persons, scores, statuses.tolist(), strict=True):
-            person.scores, person.status = person_scores, EmotionStatus(status)
+        for index, (person, status) in enumerate(zip(persons, statuses.tolist(), strict=True)):
+            person.scores, person.status = scores[index], EmotionStatus(status)
+            if reading.vad is not None and status != EmotionStatus.NOT_PREDICTED:
+                person.vad = reading.vad[index]
         watch.done("post")
