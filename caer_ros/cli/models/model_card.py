@@ -44,6 +44,7 @@ def details(bundle: Bundle) -> dict[str, Any]:
         "thresholds": asdict(bundle.thresholds),
         "calibrated": bundle.calibration is not None,
         "faces": asdict(bundle.faces) if bundle.faces else None,
+        "expression": asdict(bundle.expression) if bundle.expression else None,
         "provenance": asdict(bundle.provenance),
         "files": {
             name: {"path": file.path.name, "size": file.size, "sha256": file.sha256}
@@ -91,11 +92,19 @@ def _input(card: dict[str, Any]) -> str:
     """The sizes of the input in words."""
     sizes = {camera: f"{width}x{height}" for camera, (width, height) in card["inputs"].items()}
     if not sizes:
-        return "each network has its own"
+        return "each network has its own" + _face_input(card["expression"])
     mode = card["resize"]["mode"]
     if len(set(sizes.values())) == 1:
         return f"{next(iter(sizes.values()))} pixels ({mode})"
     return f"{', '.join(f'{size} from {camera}' for camera, size in sizes.items())} pixels ({mode})"
+
+
+def _face_input(expression: dict[str, Any] | None) -> str:
+    """What the one expression network gets of a face, in words; "" where there is the carried pair."""
+    if expression is None:
+        return ""
+    size, channels, crop = expression["size"], expression["channels"], expression["crop"]
+    return f"; that for expressions {size}x{size} pixels, {channels}, of {crop:g} times the face's box"
 
 
 def commercial(allowed: bool | None) -> str:

@@ -9,9 +9,10 @@ import onnx
 import torch
 from torch import nn
 
-from caer_ros import __version__, share
+from caer_ros import __version__
 from caer_ros.offline.export import quantisation
 from caer_ros.offline.export.card import WEIGHTS, ExportSettings, as_yaml, manifest, readme
+from caer_ros.offline.export.demo_photos import demo_pictures
 from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotGraph, SingleShotOutput
 from caer_ros.offline.export.loading import load_graph
 from caer_ros.offline.export.parity import LIMITS, Parity, parity
@@ -194,15 +195,6 @@ def _strip(message: Any) -> None:
         elif descriptor.message_type is not None:
             for child in (value,) if hasattr(value, "ListFields") else value:
                 _strip(child)
-
-
-def demo_pictures() -> list[Image]:
-    """The photographs that come with the package, RGB."""
-    from caer_ros.recordings.annotations import image_files as images
-
-    folder = share.find("resource/demo/photos")
-    names = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg") and "_mask" not in path.stem)
-    return [images.read(path) for path in names]
 
 
 def inputs_of(rule: Resize, pictures: Sequence[Image]) -> list[Image]:

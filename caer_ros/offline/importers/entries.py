@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from caer_ros.offline.importers.refused import ImporterError, check_kind
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,10 +23,6 @@ WRAPPERS = ("state_dict", "model", "best_state_dict")
 _WRAPPED = "module."
 """What torch's (Distributed)DataParallel puts before each name."""
 _WEIGHTS = (".pth", ".pt", ".tar", ".safetensors")
-
-
-class ImporterError(Exception):
-    """A file of weights that cannot be imported; names the file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def read(path: Path) -> Entries:
         with path.open("rb") as file:
             digest = _sha256(file)
             file.seek(0)
-            _check_kind(path, file.read(512))
+            check_kind(path, file.read(512), "file of weights")
     except FileNotFoundError:
         raise ImporterError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -110,22 +108,6 @@ def _sha256(file: BinaryIO) -> str:
 
 def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, str | int | float)
-
-
-def _check_kind(path: Path, head: bytes) -> None:
-    """Refuse, by its first bytes, what users get instead of weights."""
-    again = "download it again"
-    if not head:
-        raise ImporterError(f"{path} is empty; {again}")
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise ImporterError(
-            f"{path} is a web page, not a file of weights: Google Drive gives one where it cannot scan a large file; "
-            'open the link in a browser and choose "Download anyway"'
-        )
-    if head.startswith(b"version https://git-lfs"):
-        raise ImporterError(f"{path} is a pointer of Git LFS, not a file of weights; run git lfs pull")
-    if head.startswith((b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")) or head[257:262] == b"ustar":
-        raise ImporterError(f"{path} is an archive; unpack it and name the file of weights in it")
 
 
 def _load(path: Path) -> dict[Any, Any]:

@@ -12,7 +12,7 @@ from caer_ros import __version__
 from caer_ros.offline.export.card import ExportSettings
 from caer_ros.offline.export.export import Exported, export
 from caer_ros.offline.export.graph import ExportError
-from caer_ros.offline.importers.entries import Entries, ImporterError
+from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.offline.training.checkpoint import PREFIX, save
 from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.taxonomy import LABEL_SETS
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from caer_ros.offline.importers.entries import Entries
     from caer_ros.perception.imaging.resizing import Resize
     from caer_ros.perception.person import BoxKind
 

@@ -13,7 +13,7 @@ from caer_ros.offline.data import predictions as tables
 from caer_ros.offline.data.predictions import ImagePrediction, PredictionHeader, Predictions, Tracked
 from caer_ros.offline.evaluation import predict
 from caer_ros.offline.evaluation.predict import EvaluationError
-from caer_ros.offline.export import export
+from caer_ros.offline.export.demo_photos import demo_pictures
 from caer_ros.offline.systems.benet import person_centric
 from caer_ros.offline.systems.benet.config import BenetConfig
 from caer_ros.offline.training.checkpoint import PREFIX, save
@@ -117,7 +117,7 @@ def test_labels_that_were_not_taught_are_nan_and_take_no_part(tmp_path, dataset,
 
 
 def test_a_composed_bundle_has_persons_and_no_pooled_scores(tmp_path):
-    (photo,) = [picture for picture in export.demo_pictures() if picture.shape[0] == picture.shape[1]][:1]
+    (photo,) = [picture for picture in demo_pictures() if picture.shape[0] == picture.shape[1]][:1]
     root = write_own(tmp_path / "own", images=2)
     cv2.imwrite(str(root / "test_1.png"), cv2.resize(photo, (120, 90))[..., ::-1])
     dataset = load("own", root, "test")

@@ -20,6 +20,7 @@ from caer_ros.offline.evaluation import pooling_numpy
 from caer_ros.offline.export import export, loading, quantisation
 from caer_ros.offline.export import graph as single_shot
 from caer_ros.offline.export.card import ExportSettings
+from caer_ros.offline.export.demo_photos import demo_pictures
 from caer_ros.offline.export.graph import ExportError
 from caer_ros.offline.export.parity import LIMITS
 from caer_ros.offline.systems.ka.config import ModelConfig
@@ -52,7 +53,7 @@ def exported(student_checkpoint, student_bundle):
 @pytest.fixture(scope="session")
 def inputs():
     """The demo's photographs, as the network sees them."""
-    return export.inputs_of(rule(), export.demo_pictures())
+    return export.inputs_of(rule(), demo_pictures())
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_a_bundle_that_the_node_loads(student_checkpoint, tmp_path):
     assert [(metric.name, metric.value) for metric in bundle.provenance.metrics] == [("val/loss", 1.25)]
     assert made.graph.holds
     assert made.stored.holds
-    (prediction,) = predictor.load(bundle, EngineSettings("cpu"))(export.demo_pictures()[:1])
+    (prediction,) = predictor.load(bundle, EngineSettings("cpu"))(demo_pictures()[:1])
     assert prediction.persons
     assert prediction.saturated
     model = onnx.load(str(bundle.path / "model.onnx"))
@@ -224,7 +225,7 @@ def test_labels_that_were_not_taught_are_not_predicted(tmp_path):
     assert made.graph.holds
     assert made.bundle.predictable == (True, False, True)
     assert "calm, glad; not taught, so never predicted: cross" in (tmp_path / "out" / "README.md").read_text("utf-8")
-    (prediction,) = predictor.load(made.bundle, EngineSettings("cpu"))(export.demo_pictures()[:1])
+    (prediction,) = predictor.load(made.bundle, EngineSettings("cpu"))(demo_pictures()[:1])
     scores = np.stack([person.scores for person in prediction.persons])
     assert np.isnan(scores[:, 1]).all()
     np.testing.assert_allclose(np.nansum(scores, axis=1), 1, atol=1e-5)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from caer_ros.offline.importers.entries import ImporterError, read
+from caer_ros.offline.importers.entries import read
 from caer_ros.offline.importers.imported import Imported, Published, fill, imported
+from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.offline.systems.benet import weights
 from caer_ros.offline.systems.benet.config import BenetConfig
 from caer_ros.offline.systems.benet.network import Benet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from caer_ros.offline.importers.entries import ImporterError
+from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.offline.systems.benet.config import BenetConfig
 from caer_ros.offline.systems.benet.network import Benet
 

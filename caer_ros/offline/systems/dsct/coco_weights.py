@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from caer_ros.offline.importers.entries import ImporterError, read
+from caer_ros.offline.importers.entries import read
+from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.offline.systems.dsct.weights import check_shapes, renamed
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from caer_ros.offline.importers.entries import ImporterError, read
+from caer_ros.offline.importers.entries import read
 from caer_ros.offline.importers.imported import Imported, Published, fill, imported
+from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.offline.systems.dsct import weights
 from caer_ros.offline.systems.dsct.graph import DsctGraph
 from caer_ros.offline.systems.dsct.network import Dsct

@@ -71,7 +71,7 @@ class DsctTask(Task):
 
 def build(config: DsctTraining, labels: int, multi_label: bool, initialise: bool = True) -> DsctTask:
     """The task of a configuration, as ``System.task``; also raises ConfigError for a network that cannot be."""
-    from caer_ros.offline.importers.entries import ImporterError
+    from caer_ros.offline.importers.refused import ImporterError
     from caer_ros.offline.systems.dsct import coco_weights
     from caer_ros.offline.systems.dsct import network as dsct
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
-from caer_ros.offline.importers.entries import ImporterError
+from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.offline.systems.dsct.config import DsctConfig
 
 if TYPE_CHECKING:

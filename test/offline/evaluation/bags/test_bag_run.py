@@ -18,7 +18,7 @@ from caer_ros.offline.evaluation.bags import bag_run
 from caer_ros.offline.evaluation.bags.bag_processes import run_bags
 from caer_ros.offline.evaluation.bags.bag_run import BagJob, run_bag
 from caer_ros.offline.evaluation.predict import EvaluationError
-from caer_ros.offline.export.export import demo_pictures
+from caer_ros.offline.export.demo_photos import demo_pictures
 from caer_ros.offline.metrics.joined import join
 from caer_ros.perception.bundle.finding import find_bundle
 from caer_ros.perception.bundle.reading import read_bundle
