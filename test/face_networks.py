@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import yaml
 from onnx import TensorProto, helper, numpy_helper
+
+from caer_ros.perception.bundle.bundle import MANIFEST
+from caer_ros.perception.bundle.finding import find_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,12 +52,15 @@ def network(
         opset: of the standard operators.
     """
     outputs = {"output": 3} if outputs is None else outputs
-    axes = [1, 2] if channels_last else [2, 3]
     channels = shape[3 if channels_last else 1] if len(shape) == 4 else 3
     channels = channels if isinstance(channels, int) else 3
     nodes = [
         helper.make_node("Cast", ["input"], ["numbers"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["numbers"], ["means"], axes=axes, keepdims=0),
+        helper.make_node("Transpose", ["numbers"], ["channels_first"], perm=[0, 3, 1, 2])
+        if channels_last
+        else helper.make_node("Identity", ["numbers"], ["channels_first"]),
+        helper.make_node("GlobalAveragePool", ["channels_first"], ["means_of_map"]),
+        helper.make_node("Flatten", ["means_of_map"], ["means"]),
     ]
     held: dict[str, Any] = {}
     for number, (name, columns) in enumerate(outputs.items()):
@@ -76,3 +84,49 @@ def network(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     return path
+
+
+SECTION: dict[str, Any] = {
+    "size": 32,
+    "layout": "nchw",
+    "channels": "rgb",
+    "dtype": "float32",
+    "span": 1,
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+    "crop": 1.2,
+    "antialias": True,
+    "output": "output",
+    "gives": "logits",
+    "labels": list(MOODS),
+}
+"""What ``model.yaml`` says of ``network()`` as it is by itself."""
+
+
+def composed(folder: Path, file: Path, section: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """A composed bundle with the expression network ``file``; what it carries is linked, not copied.
+
+    Args:
+        folder: of the bundle, made.
+        file: the network.
+        section: changes of ``SECTION``; None as a value takes the field out.
+        changes: of whole fields of ``model.yaml``.
+    """
+    carried = find_bundle("bootstrap")
+    document = yaml.safe_load((carried / MANIFEST).read_text("utf-8"))
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: document["files"][name] for name in ("detector", "face")}
+    for entry in files.values():
+        (folder / entry["path"]).symlink_to((carried / entry["path"]).resolve())
+    content = file.read_bytes()
+    (folder / file.name).write_bytes(content)
+    files["expression"] = {
+        "path": file.name,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    fields = {name: value for name, value in (SECTION | (section or {})).items() if value is not None}
+    moods = {"label_set": "moods", "labels": list(MOODS), "predictable": list(MOODS)}
+    document |= moods | {"name": folder.name, "expression": fields, "files": files} | changes
+    (folder / MANIFEST).write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    return folder

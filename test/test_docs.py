@@ -66,12 +66,24 @@ def test_the_annotated_model_yaml_is_right(tmp_path: Path) -> None:
     assert read_bundle(tmp_path, verify=False).kind == "single_shot"
 
 
+def test_the_expression_section_is_right(tmp_path: Path) -> None:
+    document = yaml.safe_load((ROOT / "models" / "bootstrap" / MANIFEST).read_text())
+    document |= yaml.safe_load(blocks(BUNDLES, "yaml")[1])
+    labels = document["expression"]["labels"]
+    document |= {"label_set": "eight", "labels": labels, "predictable": labels}
+    document["files"]["expression"] = document["files"].pop("expression_grey")
+    del document["files"]["expression_colour"]
+    (tmp_path / MANIFEST).write_text(yaml.safe_dump(document))
+    assert read_bundle(tmp_path, verify=False).expression is not None
+
+
 def test_every_field_of_a_bundle_is_described() -> None:
     annotated = yaml.safe_load(blocks(BUNDLES, "yaml")[0])
     carried = yaml.safe_load((ROOT / "models" / "bootstrap" / MANIFEST).read_text())
+    network = yaml.safe_load(blocks(BUNDLES, "yaml")[1])
     resize = {"resize": dict.fromkeys(("mode", "size", "short", "max", "multiple", "interpolation"))}
     described = set(re.findall(r"^\| `([\w.*\[\]]+)` \|", BUNDLES, re.MULTILINE))
-    for name in {*field_names(annotated), *field_names(carried), *field_names(resize)}:
+    for name in {*field_names(annotated), *field_names(carried), *field_names(network), *field_names(resize)}:
         name = re.sub(r"^files\.\w+\.", "files.*.", name)
         assert name in described, f"docs/bundles.md lacks `{name}`"
     for kind in (*FILES.values(), EXPRESSION_PAIR, EXPRESSION_NETWORK):

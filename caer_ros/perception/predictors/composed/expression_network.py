@@ -137,7 +137,8 @@ def decode(outputs: dict[str, Array], rule: Expression, bundle: Bundle) -> Readi
     """
     found = outputs[rule.output][:, : len(rule.labels)]
     if rule.gives == "logits":
-        found = expit(found) if bundle.score_type == ScoreType.SIGMOID else softmax(found, axis=1)
+        with np.errstate(invalid="ignore"):  # infinity becomes NaN, which is not predicted
+            found = expit(found) if bundle.score_type == ScoreType.SIGMOID else softmax(found, axis=1)
     scores = np.full((len(found), len(bundle.labels)), np.nan, np.float32)
     scores[:, [bundle.labels.index(label) for label in rule.labels]] = found
     if not all(
