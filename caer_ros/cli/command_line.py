@@ -67,6 +67,11 @@ COMMANDS = (
     Command(("train",), "caer_ros.cli.train", "train a teacher or a student"),
     Command(("distill",), "caer_ros.cli.distill", "teach a student on unlabelled frames of a robot"),
     Command(("evaluate", "dataset"), "caer_ros.cli.evaluate.dataset", "ER, PD and OER of a model on a data set"),
+    Command(
+        ("evaluate", "portraits"),
+        "caer_ros.cli.evaluate.portraits",
+        "labels of neutral and smiling people by size, group and cover",
+    ),
     Command(("evaluate", "bag"), "caer_ros.cli.evaluate.bag", "what a robot perceived, from its recordings"),
     Command(
         ("evaluate", "compare"),

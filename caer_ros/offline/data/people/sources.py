@@ -147,7 +147,7 @@ class Teachers:
             is_sure = face is not None and face.score >= self._sure
             told = None
             if face is not None and is_sure:
-                points = np.array(face.points, np.float32)
+                points = np.array(face.keypoints, np.float32)
                 told = SourceFace(face.box, points, abs(face.yaw), brightness(image, points), next(beliefs), BELIEVED)
             persons.append(SourcePerson(tuple(box), told, faceless=face is None))
         persons.sort(key=lambda person: -(person.box[2] - person.box[0]) * (person.box[3] - person.box[1]))
@@ -167,7 +167,7 @@ class Teachers:
         belief = self._beliefs(image, np.array([best.box], np.float32))[0]
         told = np.array([votes.get(label, 0.0) for label in CAER_S], np.float32)
         told /= told.sum()
-        points = np.array(best.points, np.float32)
+        points = np.array(best.keypoints, np.float32)
         emotions = HUMAN * told + (1 - HUMAN) * belief if np.isfinite(belief).all() else told
         face = SourceFace(best.box, points, abs(best.yaw), brightness(image, points), emotions, 1.0)
         return Face(path, face, max(votes, key=votes.__getitem__))

@@ -51,13 +51,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face in the source image: box xyxy in its pixels, score 0..1, yaw in degrees."""
+    """A face in the source image: box xyxy in its pixels, score 0..1, yaw in degrees, and its six keypoints."""
 
     box: Box
     score: float
     yaw: float
-    points: tuple[tuple[float, float], ...] = ()
-    """x and y of the six keypoints, in source pixels."""
+    keypoints: tuple[tuple[float, float], ...] = ()
+    """x, y in pixels of the source image, in the order of the rows above."""
 
 
 def decode(logits: Array, points: Array, searched: Squares, threshold: float) -> list[Face]:

@@ -301,6 +301,7 @@ def test_blazeface_output():
     np.testing.assert_allclose([face.box for face in faces], [[x - 9, y - 13, x + 11, y + 17], [43, 75, 53, 85]])
     np.testing.assert_allclose([face.score for face in faces], 1 / (1 + np.exp([-2.0, -1.0])), rtol=1e-6)
     assert [face.yaw for face in faces] == pytest.approx([blazeface.yaw(np.arange(12).reshape(6, 2))] * 2, abs=1e-3)
+    np.testing.assert_allclose(faces[0].keypoints, np.arange(12).reshape(6, 2) + np.array([x, y]))
     assert len(blazeface.decode(logits, points, searched, 0.8)) == 1
     assert blazeface.decode(logits, points, searched, 0.99) == []
 
