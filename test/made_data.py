@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caer_ros.offline.systems.ka.config import KaConfig
+    from caer_ros.perception.predictors.composed.composed import Composed
 
 LABELS = ["red", "green", "blue"]
 HEIGHT, WIDTH = 72, 96
@@ -102,3 +103,30 @@ def write_picture(path, height=60, width=80):
 @pytest.fixture(scope="session")
 def picture():
     return write_picture
+
+
+@pytest.fixture(scope="session")
+def finder() -> Composed:
+    """The carried networks for persons and faces."""
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
+    from caer_ros.perception.engine import EngineSettings
+    from caer_ros.perception.predictors.composed.composed import Composed
+
+    return Composed(read_bundle(find_bundle("bootstrap")), EngineSettings("cpu", threads=1))
+
+
+@pytest.fixture(scope="session")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two known persons, neutral and smiling."""
+    from made_portraits import write_portraits
+
+    return write_portraits(tmp_path_factory.mktemp("known") / "portraits")
+
+
+@pytest.fixture(scope="session")
+def street_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One standing person."""
+    from made_portraits import scene, write
+
+    return write(tmp_path_factory.mktemp("streets") / "wall.png", scene()).parent

@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         tuple(args.turned),
         tuple(args.negatives),
     )
+    portrait_run.check(setup)
     models = portrait_run.load(args.model or ["bootstrap"], settings)
     folder = OUTPUT.prepare(args.output)
     sheet = Sheet()

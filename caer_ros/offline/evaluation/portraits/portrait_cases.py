@@ -178,7 +178,7 @@ def _of_head(
 
 
 def look(predictor: Predictor, pixels: Image) -> list[Person]:
-    """The persons of one picture, as the node publishes those of a camera without stamps: at the bundle's thresholds."""
+    """The persons of one picture, as the node publishes those of a camera without stamps."""
     return Pipeline(predictor, PipelineSettings(), "portraits")(pixels, 0).persons
 
 

@@ -102,6 +102,13 @@ def load(names: Sequence[str], settings: EngineSettings) -> dict[str, Predictor]
     return models
 
 
+def check(setup: Setup) -> None:
+    """Raise now what would end the run later: DatasetError for portraits or a folder that are missing or wrong."""
+    portrait_set.read(setup.portraits)
+    for folder in (setup.scenes, *setup.turned, *setup.negatives):
+        portrait_set.pictures_in(folder)
+
+
 def run(
     setup: Setup,
     models: dict[str, Predictor],
