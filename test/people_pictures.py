@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 from caer_ros import share
-from caer_ros.offline.data.people.making import Folders
-from caer_ros.offline.data.people.splits import split_of
+from caer_ros.offline.data.people.people_set import Folders
+from caer_ros.offline.data.people.people_splits import split_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make it. Raises DatasetError, BundleError and EngineError."""
-    from caer_ros.offline.data.people import making
+    from caer_ros.offline.data.people import people_set
 
-    folders = making.Folders(tuple(args.bodies), args.faces, args.labels, tuple(args.empty))
+    folders = people_set.Folders(tuple(args.bodies), args.faces, args.labels, tuple(args.empty))
     counts = {"train": args.images, "val": args.val}
-    made = making.make(args.out, folders, counts, (480, 640), args.seed, args.processes, print)
-    print(making.in_words(args.out, made))
+    made = people_set.make(args.out, folders, counts, (480, 640), args.seed, args.processes, print)
+    print(people_set.in_words(args.out, made))
     return 0

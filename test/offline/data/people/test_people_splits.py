@@ -1,26 +1,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from hashlib import sha256
 
-import pytest
+from caer_ros.offline.data.people.people_splits import split_of
 
-from caer_ros.offline.data.people.people_splits import SPLITS, split_of
-
-
-def test_the_hash_of_the_stem_decides():
-    for number in range(300):
-        place = sha256(f"{number:04}".encode()).digest()[0] % 10
-        assert split_of(f"{number:04}.jpg") == ("test" if place == 0 else "val" if place == 1 else "train")
+GOLDEN = ["train", "train", "train", "train", "test", "train", "val", "val", "train", "val"]
 
 
-def test_about_a_tenth_is_for_test_and_for_val():
-    counted = Counter(split_of(f"{number}.png") for number in range(5000))
-    assert set(counted) == set(SPLITS)
-    assert 400 < counted["test"] < 600
-    assert 400 < counted["val"] < 600
+def test_a_name_is_always_of_the_same_split():
+    """Golden: a model on disk was judged on these, so they must never be learnt from."""
+    assert [split_of(f"{number:04}") for number in range(1, 11)] == GOLDEN
 
 
-@pytest.mark.parametrize("name", ["0001.jpg", "0001.png", "elsewhere/0001.jpg", "0001"])
-def test_folder_and_suffix_do_not_count(name):
-    assert split_of(name) == split_of("0001.jpg")
+def test_eight_of_ten_are_to_learn_from():
+    counts = Counter(split_of(f"picture {number}") for number in range(4000))
+    assert 0.77 < counts["train"] / 4000 < 0.83
+    assert counts["val"] > 300
+    assert counts["test"] > 300

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from caer_ros.offline.data.people.canvas import CanvasPerson, Material, compose
-from caer_ros.offline.data.people.sources import Found, Teachers, pictures_in, read_labels, usable
-from caer_ros.offline.data.people.splits import split_of
+from caer_ros.offline.data.people.collage import CanvasPerson, Material, compose
+from caer_ros.offline.data.people.people_splits import split_of
+from caer_ros.offline.data.people.source_pictures import Found, Teachers, pictures_in, read_labels, usable
 from caer_ros.perception.boxes import iou
 from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.taxonomy import CAER_S
@@ -41,7 +41,7 @@ class Folders:
     faces: Path
     """Close crops of faces."""
     labels: Path
-    """CSV of what annotators said of the faces: see ``sources.read_labels``."""
+    """CSV of what annotators said of the faces: see ``source_pictures.read_labels``."""
     empty: tuple[Path, ...] = ()
     """Pictures without people."""
 
@@ -71,7 +71,7 @@ def make(
 ) -> Made:
     """Write ``output``/{train,val}.json and the canvases as JPEG.
 
-    A canvas depends on seed, split and number alone. Pictures whose split is "test" (``splits.split_of``) are left for
+    A canvas depends on seed, split and number alone. Pictures of the split "test" (``people_splits.split_of``) are left for
     judging.
 
     Args:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from caer_ros.offline.data.people import covers, transplant
-from caer_ros.offline.data.people.sources import BRIGHT, DARK
+from caer_ros.offline.data.people import hiding, transplant
+from caer_ros.offline.data.people.source_pictures import BRIGHT, DARK
 from caer_ros.perception.predictors.composed.blazeface import LEFT_EYE, RIGHT_EYE
 from caer_ros.recordings.annotations import image_files
 from caer_ros.taxonomy import CAER_S
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caer_ros.offline.data.people.sources import Body, Face, SourceFace, SourcePerson
+    from caer_ros.offline.data.people.source_pictures import Body, Face, SourceFace, SourcePerson
     from caer_ros.perception.person import Array
 
     Image = NDArray[np.uint8]
@@ -199,7 +199,7 @@ def _person(
         sight = _sight(new.face)
         emotions, weight = new.face.emotions, new.face.weight
     if random.random() < COVERED:
-        sight = "hidden" if covers.cover(tile, points, random) else "none"
+        sight = "hidden" if hiding.cover(tile, points, random) else "none"
     wide = float(face_box[2] - face_box[0])
     if part < 0.9:
         sight = "hidden" if 0.3 < part < 0.75 and sight != "none" else ("none" if sight == "none" else "")

@@ -5,7 +5,7 @@ import numpy as np
 import people_pictures
 import pytest
 
-from caer_ros.offline.data.people import sources
+from caer_ros.offline.data.people import source_pictures
 from caer_ros.recordings.annotations import image_files
 from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.taxonomy import CAER_S
@@ -13,7 +13,7 @@ from caer_ros.taxonomy import CAER_S
 
 @pytest.fixture(scope="module")
 def teachers():
-    return sources.Teachers()
+    return source_pictures.Teachers()
 
 
 def test_a_body_has_its_persons_and_their_faces(teachers):
@@ -24,9 +24,9 @@ def test_a_body_has_its_persons_and_their_faces(teachers):
     assert 170 < left < right < 290
     assert 50 < top < bottom < 180
     assert face.yaw < 30
-    assert face.eyes > sources.DARK
+    assert face.eyes > source_pictures.DARK
     assert CAER_S[int(face.emotions.argmax())] == "Happy"
-    assert face.weight == sources.BELIEVED
+    assert face.weight == source_pictures.BELIEVED
     assert not person.faceless
 
 
@@ -39,10 +39,10 @@ def test_dark_glasses_are_seen(teachers):
     picture = image_files.read(people_pictures.PHOTOS / "grace_hopper.jpg")
     body = teachers.body(people_pictures.PHOTOS / "grace_hopper.jpg")
     points = body.persons[0].face.points
-    assert sources.brightness(picture, points) > sources.DARK
+    assert source_pictures.brightness(picture, points) > source_pictures.DARK
     for eye in points[:2]:
         cv2.circle(picture, tuple(map(int, eye)), 14, (8, 8, 8), -1)
-    assert sources.brightness(picture, points) < sources.DARK
+    assert source_pictures.brightness(picture, points) < source_pictures.DARK
 
 
 def test_people_count_most_and_networks_a_little(teachers, tmp_path):
@@ -52,7 +52,7 @@ def test_people_count_most_and_networks_a_little(teachers, tmp_path):
     assert face.label == "Surprise"
     told = np.array([{"Surprise": 2, "Happy": 1}.get(label, 0) / 3 for label in CAER_S])
     assert face.face.emotions.sum() == pytest.approx(1, abs=1e-4)
-    assert np.abs(face.face.emotions - sources.HUMAN * told).max() <= 1 - sources.HUMAN + 1e-6
+    assert np.abs(face.face.emotions - source_pictures.HUMAN * told).max() <= 1 - source_pictures.HUMAN + 1e-6
 
 
 def test_no_face_is_none(teachers, tmp_path):
@@ -64,7 +64,7 @@ def test_no_face_is_none(teachers, tmp_path):
 def test_labels_of_several_annotators(tmp_path):
     file = tmp_path / "faces.csv"
     file.write_text("file,labels\na.jpg,neutral;Happiness;neutral\nb.jpg,contempt\nc.jpg,\n")
-    assert sources.read_labels(file) == {"a.jpg": {"Neutral": 2, "Happy": 1}}
+    assert source_pictures.read_labels(file) == {"a.jpg": {"Neutral": 2, "Happy": 1}}
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_labels_of_several_annotators(tmp_path):
 def test_labels_that_are_none_are_named(tmp_path, text, match):
     (tmp_path / "faces.csv").write_text(text)
     with pytest.raises(DatasetError, match=match):
-        sources.read_labels(tmp_path / "faces.csv")
+        source_pictures.read_labels(tmp_path / "faces.csv")
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(DatasetError, match="no picture"):
-        sources.pictures_in(tmp_path)
+        source_pictures.pictures_in(tmp_path)

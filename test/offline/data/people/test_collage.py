@@ -6,7 +6,7 @@ import numpy as np
 import people_pictures
 import pytest
 
-from caer_ros.offline.data.people import canvas, sources
+from caer_ros.offline.data.people import collage, source_pictures
 from caer_ros.taxonomy import CAER_S
 
 HEIGHT, WIDTH = 240, 320
@@ -15,15 +15,15 @@ HEIGHT, WIDTH = 240, 320
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
     folders = people_pictures.write(tmp_path_factory.mktemp("people"))
-    teachers = sources.Teachers()
-    labels = sources.read_labels(folders.labels)
+    teachers = source_pictures.Teachers()
+    labels = source_pictures.read_labels(folders.labels)
     bodies = [teachers.body(path) for path in sorted(folders.bodies[0].glob("p*.jpg"))]
     faces = [teachers.face(path, labels[path.name]) for path in sorted(folders.faces.glob("*.png"))]
-    return canvas.Material(bodies, sources.usable(faces), sorted(folders.empty[0].glob("*")))
+    return collage.Material(bodies, source_pictures.usable(faces), sorted(folders.empty[0].glob("*")))
 
 
 def made(material, seed):
-    return canvas.compose(material, HEIGHT, WIDTH, np.random.default_rng(seed))
+    return collage.compose(material, HEIGHT, WIDTH, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -39,7 +39,7 @@ def test_boxes_lie_on_the_canvas_and_only_readable_faces_have_emotions(material,
         assert np.isfinite(person.emotions).all() == (person.face == "readable")
         if person.face == "readable":
             wide = person.face_box[2] - person.face_box[0]
-            assert wide >= canvas.READABLE_WIDTH
+            assert wide >= collage.READABLE_WIDTH
             assert person.emotions.sum() == pytest.approx(1, abs=1e-3)
         assert (person.face_box is None) == (person.face == "none" or person.face_box is None)
 
@@ -60,8 +60,8 @@ def test_a_canvas_depends_on_its_seed_alone(material):
 
 def test_a_mirrored_person_has_left_and_right_exchanged(material):
     person = next(p for body in material.bodies for p in body.persons if p.face is not None)
-    mirrored = canvas._mirrored(person, 500)
-    again = canvas._mirrored(mirrored, 500)
+    mirrored = collage._mirrored(person, 500)
+    again = collage._mirrored(mirrored, 500)
     np.testing.assert_allclose(again.face.points, person.face.points)
     np.testing.assert_allclose(again.box, person.box)
     assert (mirrored.face.points[1, 0] > mirrored.face.points[0, 0]) == (
@@ -70,8 +70,8 @@ def test_a_mirrored_person_has_left_and_right_exchanged(material):
 
 
 def test_without_empty_pictures_and_faces_it_still_draws(material):
-    alone = canvas.Material(material.bodies, (), ())
-    image, persons = canvas.compose(alone, HEIGHT, WIDTH, np.random.default_rng(0))
+    alone = collage.Material(material.bodies, (), ())
+    image, persons = collage.compose(alone, HEIGHT, WIDTH, np.random.default_rng(0))
     assert image.std() > 0
     assert persons
     assert isinstance(material.empty[0], Path)

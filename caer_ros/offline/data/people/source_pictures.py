@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from caer_ros.offline.data.people.splits import split_of
+from caer_ros.offline.data.people.people_splits import split_of
 from caer_ros.perception.bundle.finding import find_bundle
 from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
