@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caer_ros.cli.arguments import part, whole
+from caer_ros.cli.arguments import not_negative_number, part, whole
 
 if TYPE_CHECKING:
     import argparse
@@ -54,9 +54,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uncertain-threshold", type=part, default=0.4, help="lowest certain top score (default: %(default)s)"
     )
+    parser.add_argument(
+        "--predictable",
+        type=names,
+        metavar="LABELS",
+        help="labels that are published, with commas between (default: all)",
+    )
+    readable = "of a network that says who can be read: "
+    parser.add_argument(
+        "--readable-threshold", type=part, default=0.5, help=f"{readable}from which a person is (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--face-threshold", type=part, default=0.5, help=f"{readable}from which there is a face (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--small", type=not_negative_number, default=64, metavar="PX",
+        help=f"{readable}shorter boxes are too small, in pixels of the input (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--licence", default="LicenseRef-unknown", help="SPDX expression (default: %(default)s)")
     parser.add_argument("--commercial-use", choices=("true", "false", "unknown"), default="unknown")
     parser.add_argument("--note", default="", help="Markdown for the top of the README")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Words with commas between."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
     from caer_ros.offline.export.card import ExportSettings
     from caer_ros.offline.export.export import export
+    from caer_ros.perception.bundle.bundle import Readability
 
     if (args.weights == "int8") != bool(args.calibrate_on):
         raise argparse.ArgumentTypeError("--int8 and --calibrate-on NAME PATH belong together")
@@ -75,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         max_persons=args.max_persons,
         person=args.person_threshold,
         uncertain=args.uncertain_threshold,
+        predictable=args.predictable,
+        readability=Readability(args.readable_threshold, args.face_threshold, args.small),
         licence=args.licence,
         commercial_use={"true": True, "false": False, "unknown": None}[args.commercial_use],
         note=args.note,

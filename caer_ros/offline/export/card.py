@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import yaml
 
 from caer_ros import __version__
 from caer_ros.offline import systems
+from caer_ros.offline.export.graph import ExportError
+from caer_ros.perception.bundle.bundle import Readability
 
 if TYPE_CHECKING:
     from caer_ros.offline.export.graph import SingleShotGraph
@@ -24,6 +26,9 @@ WEIGHTS = {
     "int8": "convolutions in 8 bits but for the last of each path (weights in 7 bits), everything else in float32",
 }
 """How a bundle's weights can be, and what the card says of it."""
+
+
+_READABILITY = Readability(readable=0.5, face=0.5, small=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class ExportSettings:
     """Lowest detection score of a person."""
     uncertain: float = 0.4
     """A top emotion score below it is UNCERTAIN."""
+    predictable: tuple[str, ...] | None = None
+    """Labels that are published; None: all that were taught. The others still compete with them."""
+    readability: Readability = _READABILITY
+    """When a person can be read; of networks that say so."""
     licence: str = "LicenseRef-unknown"
     """SPDX expression."""
     commercial_use: bool | None = None
@@ -61,7 +70,7 @@ def manifest(
         "kind": "single_shot",
         "label_set": card.label_set,
         "labels": list(card.labels),
-        "predictable": list(card.known),
+        "predictable": list(published(card, settings)),
         "score_type": "sigmoid" if card.multi_label else "softmax",
         "box_kind": card.box_kind.name.lower(),
         "max_persons": graph.max_persons,
@@ -69,6 +78,7 @@ def manifest(
         "pooling": graph.pooling,
         "resize": _resize(graph.resize),
         "thresholds": {"person": settings.person, "uncertain": settings.uncertain},
+        **({"readability": asdict(settings.readability)} if graph.judges_readability else {}),
         "provenance": {
             "data": card.data,
             "recipe": card.recipe,
@@ -79,6 +89,20 @@ def manifest(
         "commercial_use": "unknown" if settings.commercial_use is None else settings.commercial_use,
         "files": {"model": {"path": "model.onnx", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
     }
+
+
+def published(card: CheckpointCard, settings: ExportSettings) -> tuple[str, ...]:
+    """The labels that the bundle predicts, in the order of the set.
+
+    Raises:
+        ExportError: one of ``settings.predictable`` was not taught.
+    """
+    if settings.predictable is None:
+        return card.known
+    for name in settings.predictable:
+        if name not in card.known:
+            raise ExportError(f"predictable: {name!r} was not taught; there are {', '.join(card.known)}")
+    return tuple(label for label in card.labels if label in settings.predictable)
 
 
 def _resize(rule: Resize) -> dict[str, Any]:
@@ -160,7 +184,9 @@ def readme(
     """The card for people, Markdown."""
     rows = [f"| {m['name']} | {m['value']:.4g} | {m['protocol']} |" for m in fields["provenance"]["metrics"]]
     table = "\n".join(["| metric | value | protocol |", "|---|---|---|", *rows])
+    told = fields["predictable"]
     untaught = ", ".join(label for label in card.labels if label not in card.known)
+    kept = ", ".join(label for label in card.known if label not in told)
     commercial, commercial_note = _COMMERCIAL[settings.commercial_use]
     kind, network = systems.of(card.task).description(card)
     return _README.format(
@@ -175,7 +201,9 @@ def readme(
         max_persons=graph.max_persons,
         person=settings.person,
         label_set=card.label_set,
-        labels=", ".join(card.known) + (f"; not taught, so never predicted: {untaught}" if untaught else ""),
+        labels=", ".join(told)
+        + (f"; not taught, so never predicted: {untaught}" if untaught else "")
+        + (f"; taught, but not well enough to be said: {kept}" if kept else ""),
         scores="independent probabilities (sigmoid)" if card.multi_label else "they add up to 1 (softmax)",
         weights=WEIGHTS[settings.weights],
         size=fields["files"]["model"]["size"] / 1e6,

@@ -65,6 +65,8 @@ class SingleShotGraph(nn.Module, ABC):
 
     pooling: str
     """How a person's emotions are read, as the field of ``model.yaml``."""
+    judges_readability: ClassVar[bool] = False
+    """Does it say who can be read (outputs ``readable`` and ``face``)?"""
     person_score: str = "logit"
     """What ``person_scores`` are, as the field of ``model.yaml``."""
     stride: ClassVar[int]

@@ -71,8 +71,8 @@ def make(
 ) -> Made:
     """Write ``output``/{train,val}.json and the canvases as JPEG.
 
-    A canvas depends on seed, split and number alone. Pictures of the split "test" (``people_splits.split_of``) are left for
-    judging.
+    A canvas depends on seed, split and number alone. Pictures of the split "test" (``people_splits.split_of``) are left
+    for judging.
 
     Args:
         output: must be empty or not exist.

@@ -35,6 +35,7 @@ class PeopleGraph(SingleShotGraph):
     network: PeopleStudent
     scale: Tensor
     cells: Tensor
+    judges_readability = True
     stride = STRIDE
     multiple = 32
 
