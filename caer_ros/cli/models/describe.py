@@ -1,4 +1,7 @@
-"""Print how many parameters a network has and how much it computes."""
+"""Print how many parameters a network has and how much it computes.
+
+A network by its name, built anew in the size that is asked for; or a bundle, each of its files as it is.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,12 @@ def networks() -> dict[str, str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``caer models describe``."""
-    parser.add_argument("name", nargs="?", choices=networks(), help="which network (default: all of them)")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help=f"a network ({', '.join(networks())}), or a bundle, its name or folder (default: all networks)",
+    )
     parser.add_argument("--backbone", help="what the network is built on, if there is a choice (default: the paper's)")
     parser.add_argument(
         "--size",
@@ -39,8 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Describe ``args.name``, or every network. Raises BackboneError for a backbone that cannot be used."""
+    """Describe ``args.name``, or every network.
+
+    Raises BackboneError for a backbone that cannot be used, BundleError for what is neither a network nor a bundle.
+    """
     from dataclasses import asdict
+
+    if args.name is not None and args.name not in networks():
+        return describe_bundle(args)
 
     import torch
 
@@ -65,6 +79,35 @@ def run(args: argparse.Namespace) -> int:
         print(f"{entry['name']}, {entry['backbone']}, {height} x {width}: {entry['does']}")
         for part in entry["parts"]:
             print(f"  {part['name']:<16}{part['parameters'] / 1e6:9.2f} M parameters{part['gflops']:10.2f} GFLOPs")
+    print("One pass with batch 1; a multiply-add counts as 2, and only convolutions and matrix products are counted.")
+    return 0
+
+
+def describe_bundle(args: argparse.Namespace) -> int:
+    """Describe the files of a bundle."""
+    from dataclasses import asdict
+
+    from caer_ros.offline.export.onnx_costs import costs
+    from caer_ros.perception.bundle.bundle import BundleError
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
+
+    try:
+        path = find_bundle(args.name)
+    except BundleError as error:
+        raise BundleError(f"{args.name}: no network ({', '.join(networks())}), and {error}") from error
+    if args.backbone:
+        raise argparse.ArgumentTypeError(f"--backbone {args.backbone}: a bundle's networks are as they are")
+    bundle = read_bundle(path)
+    found = costs(bundle)
+    if args.json:
+        print(json.dumps({"multiply_add": 2, "bundle": bundle.name, "files": [asdict(cost) for cost in found]}))
+        return 0
+    print(f"{bundle.name} {bundle.version}, {bundle.kind}: {bundle.path}")
+    for cost in found:
+        left = f", {cost.unknown} operations not counted" if cost.unknown else ""
+        shape = " x ".join(map(str, cost.input))
+        print(f"  {cost.name:<18}{cost.parameters / 1e6:9.2f} M parameters{cost.gflops:10.2f} GFLOPs  of {shape}{left}")
     print("One pass with batch 1; a multiply-add counts as 2, and only convolutions and matrix products are counted.")
     return 0
 
