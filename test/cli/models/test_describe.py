@@ -82,6 +82,7 @@ def test_the_files_of_a_bundle(tmp_path, capsys):
     assert "expression" in capsys.readouterr().out
 
 
+@pytest.mark.timeout(300)  # the bundle is exported first
 def test_a_bundle_and_the_network_that_it_is_of(student_checkpoint, student_bundle, capsys):
     """Of the same size both count alike; the graph's own constants, such as mean and std, are beside the parameters."""
     from caer_ros.offline.export.loading import load_graph
