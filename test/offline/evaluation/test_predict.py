@@ -210,6 +210,28 @@ def test_a_bundle_of_centres_is_read_off_the_enlarged_probabilities(tmp_path, br
     np.testing.assert_allclose(image.pooled, expected, atol=1e-5)
 
 
+def test_a_bundle_of_attention_is_read_where_a_face_may_be(tmp_path, bright):
+    import torch
+
+    from caer_ros.offline.systems.people import attention
+
+    random = np.random.default_rng(1)
+    maps, face = (random.normal(0, 3, (channels, 8, 12)).astype(np.float32) for channels in (3, 1))
+    graph = {"emotion_maps": maps, "attention": face}
+    bundle = hand_made(
+        tmp_path / "attention",
+        [[0.2, 0.3, 0.5]] * 2,
+        graph=graph,
+        pooling="box_attention",
+        predictable=list(LABELS[:2]),
+    )
+    (image,) = predict.predict_bundle(bundle, [bright], CPU).images
+    boxes = torch.from_numpy(bright.boxes)[None] * (96 / 120 / 8)
+    expected = attention.pool(torch.from_numpy(maps)[None], boxes, torch.from_numpy(face)[None])[0].softmax(1)
+    np.testing.assert_allclose(image.pooled[:, :2], expected[:, :2], atol=1e-4)  # the third competes, and is not said
+    assert np.isnan(image.pooled[:, 2]).all()
+
+
 def test_without_maps_only_queries_can_be_read(tmp_path, bright):
     bundle = hand_made(tmp_path / "bare", np.full((2, 3), 0.5), pooling="box_mean")
     (image,) = predict.predict_bundle(bundle, [bright], CPU).images

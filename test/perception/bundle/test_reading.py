@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from graphs import LABELS, edit_card, write_bundle
 
-from caer_ros.perception.bundle.bundle import BundleError
+from caer_ros.perception.bundle.bundle import BundleError, Readability
 from caer_ros.perception.bundle.finding import find_bundle
 from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.calibration import Calibration
@@ -21,6 +21,7 @@ def test_reads_every_field(tmp_path):
         tmp_path / "finder",
         predictable=["glad"],
         calibration={"temperature": [1, 2.0, 3], "bias": [0, 0, 0.5]},
+        readability={"readable": 0.6, "face": 0.4, "small": 70},
         provenance={
             "data": "EMOTIC",
             "recipe": "ka.yaml",
@@ -35,6 +36,7 @@ def test_reads_every_field(tmp_path):
     assert (bundle.person_score, bundle.pooling) == ("max_class", "box_mean")
     assert bundle.resize == Resize("stretch", size=(64, 64), interpolation="nearest")
     assert (bundle.thresholds.person, bundle.thresholds.uncertain) == (0.5, 0.4)
+    assert bundle.readability == Readability(0.6, 0.4, 70)
     assert bundle.calibration == Calibration((1.0, 2.0, 3.0), (0.0, 0.0, 0.5))
     assert (bundle.licence, bundle.commercial_use, bundle.faces) == ("Apache-2.0", True, None)
     assert bundle.provenance.metrics[0].value == 30
@@ -73,7 +75,7 @@ def test_commercial_use(folder, written, expected):
         ("max_persons", True, "max_persons: expected a whole number"),
         ("max_persons", 2.0, "max_persons: expected a whole number"),
         ("person_score", "probability", "person_score: expected one of logit, max_class"),
-        ("pooling", ..., "pooling is missing; add it: one of box_mean, centre, query"),
+        ("pooling", ..., "pooling is missing; add it: one of box_mean, box_attention, centre, query"),
         ("thresholds.person", 1.5, "thresholds.person: expected a number from 0 to 1, found 1.5"),
         ("thresholds.person", float("nan"), "thresholds.person: expected a number from 0 to 1, found nan"),
         ("thresholds.person", "0.5", "thresholds.person: expected a number"),
@@ -85,6 +87,13 @@ def test_commercial_use(folder, written, expected):
         ("resize.size", [64, 0], r"resize.size: expected \[height, width\] in pixels"),
         ("resize.interpolation", "lanczos", "resize.interpolation: expected one of nearest, linear"),
         ("resize.short", 800, "resize.short is not a field"),
+        ("readability", {"readable": 0.5, "face": 0.5}, "readability.small is missing"),
+        (
+            "readability",
+            {"readable": 2, "face": 0.5, "small": 9},
+            "readability.readable: expected a number from 0 to 1",
+        ),
+        ("readability", {"readable": 0.5, "face": 0.5, "small": -1}, "readability.small: expected a number"),
         ("calibration", {"temperature": [1, 1], "bias": [0, 0, 0]}, "calibration.temperature: expected a list of 3"),
         ("calibration", {"temperature": [1, 1, 0], "bias": [0, 0, 0]}, "calibration.temperature: .* above 0"),
         ("calibration", {"temperature": [1, 1, 1]}, "calibration.bias is missing"),

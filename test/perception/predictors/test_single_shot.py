@@ -97,6 +97,35 @@ def test_a_person(tmp_path):
     assert all(seconds > 0 for seconds in prediction.seconds.values())
 
 
+READABILITY = {"readable": 0.6, "face": 0.5, "small": 60}
+
+
+@pytest.mark.parametrize(
+    ("readable", "face", "side", "status"),
+    [
+        (0.6, 0.1, 90, EmotionStatus.OK),
+        (0.59, 0.9, 90, EmotionStatus.PROFILE_OR_OCCLUDED),
+        (0.2, 0.4, 90, EmotionStatus.NO_FACE),
+        (0.2, 0.9, 50, EmotionStatus.TOO_SMALL),
+        (0.9, 0.9, 50, EmotionStatus.OK),  # small, and read all the same
+        (NAN, 0.9, 90, EmotionStatus.PROFILE_OR_OCCLUDED),
+        (NAN, NAN, 90, EmotionStatus.NO_FACE),
+    ],
+)
+def test_whoever_cannot_be_read_has_a_reason_and_no_scores(tmp_path, readable, face, side, status):
+    graph = {"readable": np.array([readable, 0.9]), "face": np.array([face, 0.9])}
+    model = load(tmp_path, graph, resize=LETTERBOX, readability=READABILITY)
+    (person,) = model([picture(96, 128, (5, 3, 5 + side // 2, 3 + side))])[0].persons
+    assert person.status == status
+    assert np.isfinite(person.scores).all() == (status == EmotionStatus.OK)
+    assert person.confidence == pytest.approx(0.9)  # somebody is there
+
+
+def test_a_bundle_that_judges_readability_needs_a_graph_that_does(tmp_path):
+    with pytest.raises(EngineError, match='no output named "readable"'):
+        load(tmp_path, readability=READABILITY)
+
+
 def test_what_the_graph_does_not_give_is_absent(tmp_path):
     (person,) = load(tmp_path)([picture(50, 50, (10, 10, 20, 30))])[0].persons
     assert person.vad is None

@@ -43,6 +43,7 @@ def write(tmp_path, picture):
 def test_all_that_can_be_said(write):
     info = {"label_set": "heco", "box_kind": "head", "exhaustive": True}
     more = {"vad": [0.5, None, -1], "track_id": 7, "gender": "Male", "age": "kid", "weight": 0.5}
+    more |= {"face": "hidden", "face_box": [12, 14, 8, 9]}
     root = write(content([more, {"emotions": None}, {"bbox": [70, 0, 30, 10], "iscrowd": 1}], info))
     dataset = load("own", root, "train")
     assert (dataset.name, dataset.label_set, dataset.labels, dataset.multi_label) == ("own", "heco", HECO, False)
@@ -55,6 +56,9 @@ def test_all_that_can_be_said(write):
     assert (frame.track_ids, frame.gender, frame.age) == (("7", ""), ("male", ""), ("kid", ""))
     np.testing.assert_array_equal(frame.weights, [0.5, 1])
     np.testing.assert_array_equal(frame.ignore, [[70, 0, 80, 10]])
+    assert frame.faces == ("hidden", "")
+    np.testing.assert_array_equal(frame.face_boxes, [[12, 14, 20, 23], [np.nan] * 4])
+    assert empty.faces == ()
     assert frame.box_kind == BoxKind.HEAD
     assert frame.exhaustive
     assert (len(empty), empty.stamp) == (0, None)
@@ -93,6 +97,9 @@ def test_categories_as_labels(write):
         ({"bbox": [10, 10, float("inf"), 5]}, "bbox should be"),
         ({"bbox": [10, 10, 20]}, "bbox should be"),
         ({"weight": 2}, "weight is 2; 0 to 1"),
+        ({"face": "smiling"}, "face is 'smiling'; one of none, hidden, readable"),
+        ({"face": 1}, "face is 1; one of none"),
+        ({"face_box": [1, 2, 3]}, "face_box should be"),
         ({"category_id": [1]}, r"category_id is \[1\]"),
     ],
 )
@@ -183,6 +190,7 @@ def test_stamps(image, expected):
 def everything():
     """A person of whom all is known, one of whom nothing is, one of beliefs, a region to ignore, an empty image."""
     more = {"vad": [0.5, None, -1], "track_id": "7", "gender": "male", "age": "kid", "weight": 0.5}
+    more |= {"face": "readable", "face_box": [12, 14, 8, 9]}
     annotations = [
         more,
         {"emotions": None},

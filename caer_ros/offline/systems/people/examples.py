@@ -69,7 +69,7 @@ class Batch(NamedTuple):
 
 
 def resize_rule(config: DataConfig) -> Resize:
-    """How training images become the network's input, and so how the robot's must: averaged, or small faces are lost."""
+    """How training images become the network's input, and so how the robot's must: by averaging, for small faces."""
     return Resize(mode=config.resize, size=config.size, interpolation="area")
 
 
