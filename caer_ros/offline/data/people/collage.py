@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
     Random = np.random.Generator
 
-LAYOUTS = ((1, 0.2), (2, 0.5), (3, 0.3))
+LAYOUTS = ((1, 0.12), (2, 0.33), (3, 0.35), (4, 0.2))
 """Tiles in a row and in a column, and how often."""
-EMPTY = 0.05
+EMPTY = 0.04
 """Part of the tiles that show a picture without people, where there are such pictures."""
 CLASSES = {"Neutral": 0.36, "Happy": 0.36, "Surprise": 0.12, "Sad": 0.05, "Anger": 0.06, "Disgust": 0.04, "Fear": 0.01}
 """How often a face of each label is put on a body; labels of which there is no face are left out."""
-TRANSPLANTED, COVERED, PRINTED = 0.75, 0.2, 0.04
+TRANSPLANTED, COVERED, PRINTED = 0.8, 0.2, 0.03
 """Part of the faces that are replaced by labelled ones; that are hidden; part of the persons with a face in print."""
 READABLE_WIDTH, LEAST_WIDTH, SEEN_WIDTH = 15.0, 11.0, 7.0
 """Pixels of a face's width on the canvas: readable from the first on, unreadable below the second, not to be seen as a
@@ -42,10 +42,12 @@ FRONTAL, TURNED = 40.0, 52.0
 """Degrees: a face can be read up to the first, and not from the second on; between, it is not known."""
 REPLACED = 30.0
 """Degrees up to which a face can be replaced by another without a twist."""
-BY_FACE, SMALLEST = 0.85, 13.0
+ANY = 0.15
+"""Part of the pictures that are taken whether a face can be replaced or not."""
+BY_FACE, SMALLEST = 0.9, 13.0
 """Part of the pictures that are scaled such that a face has a certain width: from the second, in pixels, to half of the
 tile, a small one as often as one twice as wide. The others are scaled by the body."""
-MOST_ENLARGED = 4.0
+MOST_ENLARGED = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _scene(path: Path) -> Image:
 
 def _people(tile: Image, material: Material, random: Random) -> list[CanvasPerson]:
     """Put a picture of people on a tile."""
-    body = material.bodies[int(random.integers(len(material.bodies)))]
+    body = _body(material.bodies, random)
     picture = image_files.read(body.path)
     persons = list(body.persons)
     if random.random() < 0.5:
@@ -140,6 +142,16 @@ def _people(tile: Image, material: Material, random: Random) -> list[CanvasPerso
         box = np.asarray((np.array(person.box) - np.tile(low, 2)) * scale + (left, top, left, top), np.float32)
         found.append(_person(tile, person, box, scale, (low, left, top), shown, material, random))
     return [person for person in found if person is not None]
+
+
+def _body(bodies: Sequence[Body], random: Random) -> Body:
+    """One whose nearest person has a face that can be replaced, or, by ``ANY``, whichever."""
+    for _ in range(1 if random.random() < ANY else 8):
+        body = bodies[int(random.integers(len(bodies)))]
+        face = body.persons[0].face
+        if face is not None and face.yaw <= REPLACED:
+            break
+    return body
 
 
 def _framing(

@@ -11,6 +11,7 @@ from torch import Tensor
 from caer_ros.offline.systems.ka.losses import multi_label_loss, single_label_loss, variance_loss
 from caer_ros.offline.systems.people import attention, nanodet
 from caer_ros.offline.systems.people.network import STRIDE, PeopleConfig, PeopleStudent
+from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training.config import ConfigError
 from caer_ros.offline.training.task import Loss, Step, Task
 from caer_ros.perception.bundle.bundle import BundleError
@@ -71,12 +72,23 @@ def build(config: PeopleTrainConfig, labels: int, multi_label: bool, initialise:
     """The task of a configuration, on the CPU.
 
     Raises:
-        ConfigError: the bundle of the trunk is not there, or its detector is another.
+        ConfigError: the bundle of the trunk is not there, or its detector is another; ``weights`` do not fit.
+        CheckpointError: ``weights`` are no checkpoint.
     """
     student = PeopleStudent(network_config(config.model, labels))
     if initialise:
         student.detector.load_state_dict(nanodet_of(config.model.trunk).state_dict())
+        if config.model.weights is not None:
+            student.load_state_dict(_learnt(config.model.weights, student))
     return PeopleTask(student, multi_label).to(memory_format=torch.channels_last)
+
+
+def _learnt(path: str, student: PeopleStudent) -> dict[str, Tensor]:
+    """The entries of a checkpoint's network. Raises CheckpointError and ConfigError."""
+    network, _ = checkpoint.load_network(path)
+    if not isinstance(network, PeopleStudent) or network.config != student.config:
+        raise ConfigError(f"model.weights: {path} is of another network; give the fields of model as they were there")
+    return network.state_dict()
 
 
 def network_config(model: PeopleModelConfig, labels: int) -> PeopleConfig:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from caer_ros.offline.systems.people import task
 from caer_ros.offline.systems.people.config import PeopleModelConfig, PeopleTrainConfig
 from caer_ros.offline.systems.people.examples import Batch
+from caer_ros.offline.training import checkpoint, configuration
+from caer_ros.offline.training.checkpoint_card import CheckpointCard, plain_card
 from caer_ros.offline.training.config import ConfigError, DataConfig
+from caer_ros.perception.imaging.resizing import Resize
+from caer_ros.perception.person import BoxKind
 
 NAN = torch.nan
 CONFIG = PeopleTrainConfig("run", DataConfig("own", "."), model=PeopleModelConfig(widths=(8, 8), blocks=(0, 1)))
@@ -53,6 +59,23 @@ def test_learns_one_batch_by_heart_and_leaves_the_detector_alone(people, batch):
     assert not people.network.detector.training
     for name, value in people.network.detector.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_goes_on_from_a_checkpoint_of_the_same_network(tmp_path):
+    learnt = task.build(CONFIG, labels=2, multi_label=False)
+    torch.nn.init.constant_(learnt.network.maps.weight, 0.25)
+    path = tmp_path / "last.ckpt"
+    card = CheckpointCard(
+        "people", configuration.to_dict(CONFIG), ("calm", "glad"), ("calm", "glad"), "moods", False, BoxKind.BODY,
+        Resize("letterbox", (96, 128)), "0", "", "", "", 1, {},
+    )  # fmt: skip
+    state = {checkpoint.PREFIX + name: value for name, value in learnt.network.state_dict().items()}
+    checkpoint.save({"state_dict": state, "caer": plain_card(card)}, path)
+    again = task.build(replace(CONFIG, model=replace(CONFIG.model, weights=str(path))), 2, multi_label=False)
+    torch.testing.assert_close(again.network.state_dict(), learnt.network.state_dict())
+    wider = replace(CONFIG.model, weights=str(path), widths=(8, 16))
+    with pytest.raises(ConfigError, match=r"model.weights: .*last.ckpt is of another network"):
+        task.build(replace(CONFIG, model=wider), 2, multi_label=False)
 
 
 def test_counts_only_what_is_known(people, batch):
