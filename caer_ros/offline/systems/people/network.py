@@ -139,6 +139,12 @@ class PeopleStudent(nn.Module):
             pooled = pooling.pool(maps, boxes)
         return Persons(pooled[..., :-2], pooled[..., -2], pooled[..., -1])
 
+    def variances(self, output: PeopleOutput, boxes: Tensor) -> Tensor:
+        """The variance of each emotion's map in each box [B,N,E], with the weights by which ``read`` takes its mean."""
+        if self.config.pooling == "attention":
+            return attention.variance(output.emotion_maps, boxes, output.face)
+        return pooling.variance(output.emotion_maps, boxes)
+
 
 class _Block(nn.Module):
     """Two 3×3 convolutions and a sum; the first may look further."""

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caer_ros.offline.systems.ka.losses import multi_label_loss, single_label_loss, variance_loss
-from caer_ros.offline.systems.people import attention, nanodet
+from caer_ros.offline.systems.people import nanodet
 from caer_ros.offline.systems.people.network import STRIDE, PeopleConfig, PeopleStudent
 from caer_ros.offline.training import checkpoint
 from caer_ros.offline.training.config import ConfigError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from caer_ros.offline.systems.people.examples import Batch
 
 VARIANCE = 0.1
-"""Weight of KA's eq. 3, here within the attention: its place is a face, not a body, and edges of faces may differ."""
+"""Weight of KA's eq. 3, which there is 1: the edges of a face may differ from its middle. Our choice."""
 
 
 class PeopleTask(Task):
@@ -44,7 +44,7 @@ class PeopleTask(Task):
         logits, targets, weights = persons.emotions[present], batch.emotions[present], batch.weights[present]
         known = (~targets.isnan()).any(1).sum()
         loss = multi_label_loss if self.multi_label else single_label_loss
-        variances = attention.variance(output.emotion_maps, boxes, output.face)[present]
+        variances = self.network.variances(output, boxes)[present]
         readable, wanted = persons.readable[present], batch.readable[present]
         parts = {
             "emotion": Loss(loss(logits, targets, weights), known),
