@@ -56,7 +56,7 @@ class Parameter:
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("autostart", True, "Configure and activate at start. Set false where a lifecycle manager does it."),
-    Parameter("model", "people", "Model bundle: a name (see `caer models list`) or the path of its folder."),
+    Parameter("model", "bootstrap", "Model bundle: a name (see `caer models list`) or the path of its folder."),
     Parameter(
         "device",
         "auto",

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limits", type=Path, metavar="FILE", help="YAML such as config/bag_bench.yaml")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there: one test case a limit")
-    parser.add_argument("--model", default="people", help="model bundle, a name or a path (default: %(default)s)")
+    parser.add_argument("--model", default="bootstrap", help="model bundle, a name or a path (default: %(default)s)")
     parser.add_argument(
         "--device", default="auto", help="where the model runs: auto, cpu, cuda:N, tensorrt:N (default: %(default)s)"
     )

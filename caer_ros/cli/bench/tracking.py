@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=positive, metavar="HZ", help="images a second taken of each bag (default: all, 10)"
     )
-    parser.add_argument("--model", default="people", help="bundle: a name or a folder (default: %(default)s)")
+    parser.add_argument("--model", default="bootstrap", help="bundle: a name or a folder (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N, tensorrt:N (default: %(default)s)")
     parser.add_argument("--workers", type=whole, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")

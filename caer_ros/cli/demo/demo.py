@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("output/demo"), metavar="DIR", help="output folder (default: %(default)s)"
     )
     parser.add_argument("--rate", type=positive, default=1.0, help="times real time (default: %(default)s)")
-    parser.add_argument("--model", default="people", help="model bundle, a name or a path (default: %(default)s)")
+    parser.add_argument("--model", default="bootstrap", help="model bundle, a name or a path (default: %(default)s)")
     parser.add_argument(
         "--device", default="auto", help="where the model runs: auto, cpu, cuda:N, tensorrt:N (default: %(default)s)"
     )
@@ -222,7 +222,7 @@ def command_line(args: argparse.Namespace) -> str:
     words = ["caer", "demo"]
     if args.bag is not None:
         words += ["--bag", str(args.bag)]
-    for name, usual in (("out", "output/demo"), ("rate", "1"), ("model", "people"), ("device", "auto")):
+    for name, usual in (("out", "output/demo"), ("rate", "1"), ("model", "bootstrap"), ("device", "auto")):
         value = f"{args.rate:g}" if name == "rate" else str(getattr(args, name))
         words += [f"--{name}", value] if value != usual else []
     return shlex.join(words)

@@ -64,7 +64,8 @@ def task(config: TrainConfig, labels: int, multi_label: bool, initialise: bool =
 def recipe(config: TrainConfig) -> str:
     """What the trunk is, and how maps are pooled."""
     assert isinstance(config, PeopleTrainConfig)
-    return f"trunk of {config.model.trunk}, frozen; {config.model.pooling} pooling"
+    begun = "; went on from an earlier run" if config.model.weights else ""
+    return f"trunk of {config.model.trunk}, frozen; {config.model.pooling} pooling{begun}"
 
 
 def network(card: CheckpointCard) -> nn.Module:
