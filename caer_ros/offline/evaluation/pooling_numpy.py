@@ -55,8 +55,10 @@ def pool_attention(maps: Array, boxes: Array, face: Array) -> Array:
     left, top, right, bottom = boxes.T
     wide: Array = np.asarray(np.maximum(right - left, 1), np.float32)
     tall: Array = np.asarray(np.minimum(np.maximum(bottom - top, 1), HEIGHT * wide), np.float32)
-    rows *= _gaussian(top + np.float32(DOWN) * tall, np.float32(SPREAD) * tall, rows.shape[1])
-    columns *= _gaussian((left + right) / 2, np.float32(ASIDE) * wide, columns.shape[1])
+    rows *= _gaussian(np.asarray(top + DOWN * tall, np.float32), np.asarray(SPREAD * tall, np.float32), rows.shape[1])
+    columns *= _gaussian(
+        np.asarray((left + right) / 2, np.float32), np.asarray(ASIDE * wide, np.float32), columns.shape[1]
+    )
     weights = rows[:, :, None] * columns[:, None] * np.exp(np.clip(np.float32(face), -MOST, MOST))
     weights /= weights.sum((1, 2), keepdims=True)
     return np.asarray(np.einsum("nhw,ehw->ne", weights, np.float32(maps), optimize=True), np.float32)

@@ -279,9 +279,9 @@ def seen_by_camera(canvas: Image, random: Random) -> Image:
         image = (image - 128) * random.uniform(0.7, 1.25) + 128 + random.uniform(-35, 35)
     image = np.asarray(np.clip(image, 0, 255), np.float32)
     if random.random() < 0.4:
-        image = np.float32(255) * (image / 255) ** np.float32(random.uniform(0.65, 1.6))
+        image = np.asarray(255 * (image / 255) ** random.uniform(0.65, 1.6), np.float32)
     if random.random() < 0.25:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.2)), np.float32)
     if random.random() < 0.3:
-        image = image + random.normal(0, random.uniform(1, 8), image.shape).astype(np.float32)
+        image += random.normal(0, random.uniform(1, 8), image.shape).astype(np.float32)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
