@@ -23,7 +23,7 @@ HOW = (
     "Right, wrong: a certain label (status OK), Neutral for neutral faces and Happy for smiling ones being right. "
     "No label: found, with a status that says why there is none. The five parts of a row are of all cases.",
     "Heads of portraits on bodies of street photographs, with no light blended: these persons never stood there, and "
-    " the intervals say nothing about other cameras, light or ways to smile.",
+    "the intervals say nothing about other cameras, light or ways to smile.",
 )
 """What the tables must be read with."""
 

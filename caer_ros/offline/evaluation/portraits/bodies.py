@@ -36,7 +36,11 @@ MIN_TALL = 6.0
 MARGIN = 0.15
 """Around a person's box, as a part of its width: what is nearer does not belong to the background."""
 _NEIGHBOUR = 0.05
-"""IoU from which another person is in the way."""
+"""IoU from which another person is in the way, ..."""
+_BYSTANDER = 0.5
+"""... or part of the person's height from which they are, wherever they stand, ..."""
+_SUSPECTED = 0.5
+"""... be they found with no more than this part of the threshold for persons."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,8 +86,9 @@ def bodies(finder: Composed, folder: Path, split: str, seed: int, notes: dict[st
 
 def _body(finder: Composed, name: str, pixels: Image) -> Body | str:
     """The body of a picture, or why it does not suit."""
-    (found,) = finder([pixels])
-    persons = sorted(found.persons, key=lambda person: -_height(person))
+    sure = finder.bundle.thresholds.person
+    (found,) = finder([pixels], min_confidence=_SUSPECTED * sure, emotion_confidence=sure)
+    persons = sorted((person for person in found.persons if person.confidence >= sure), key=_height, reverse=True)
     if not persons or persons[0].face_box is None:
         return "no person with a face"
     person = persons[0]
@@ -99,17 +104,26 @@ def _body(finder: Composed, name: str, pixels: Image) -> Body | str:
         return "face turned or leaning"
     if _height(person) < MIN_TALL * width:
         return "body not whole"
-    others = [other.box for other in persons[1:]]
-    if others and iou(person.box[None], np.stack(others)).max() > _NEIGHBOUR:
+    if any(_overlaps(other, person) for other in persons[1:]) or any(_beside(one, person) for one in found.persons):
         return "another person in the way"
     return Body(
         name,
         pixels,
         without_head(pixels, face),
-        without_person(pixels, person.box),
+        without_person(pixels, person.box, face),
         face,
         person.box.astype(np.float64),
     )
+
+
+def _overlaps(other: Person, person: Person) -> bool:
+    return float(iou(person.box[None], other.box[None])[0, 0]) > _NEIGHBOUR
+
+
+def _beside(other: Person, person: Person) -> bool:
+    """Whether somebody beside the person is so large that the mirrored street would be full of them."""
+    middle = float(other.box[0] + other.box[2]) / 2  # in the person's box it may be the person again
+    return not person.box[0] < middle < person.box[2] and _height(other) > _BYSTANDER * _height(person)
 
 
 def _height(person: Person) -> float:
@@ -127,8 +141,11 @@ def without_head(pixels: Image, face: Face) -> Image:
     return np.asarray(cv2.inpaint(pixels, mask, 3, cv2.INPAINT_TELEA), np.uint8)
 
 
-def without_person(pixels: Image, box: Floats | Array) -> Image:
-    """The picture with the person's columns filled in by what is beside them, mirrored, from left and right."""
+def without_person(pixels: Image, box: Floats | Array, face: Face) -> Image:
+    """The picture with the person filled in by what is beside them, mirrored, from left and right.
+
+    Above the head and below the feet it stays as it is, so that its edges fit those of the picture.
+    """
     width = pixels.shape[1]
     margin = MARGIN * (box[2] - box[0])
     start, end = max(1, int(box[0] - margin)), min(width - 1, int(box[2] + margin) + 1)
@@ -140,8 +157,13 @@ def without_person(pixels: Image, box: Floats | Array) -> Image:
         share = np.zeros_like(share)
     elif start < (width - end) / 3:
         share = np.ones_like(share)
+    filled = left * (1 - share) + right * share
+    above = max(2.0, min(float(box[1]), float(known_faces.middle(face)[1]) - 1.5 * known_faces.width_of(face)))
+    below = max(2.0, pixels.shape[0] - float(box[3]))
+    rows = np.arange(pixels.shape[0], dtype=np.float32)
+    weight = np.clip(np.minimum(rows / above, rows[::-1] / below), 0, 1)[:, None, None]
     street = pixels.copy()
-    street[:, start:end] = np.rint(left * (1 - share) + right * share)
+    street[:, start:end] = np.rint(weight * filled + (1 - weight) * pixels[:, start:end])
     return street
 
 

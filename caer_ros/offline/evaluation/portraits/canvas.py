@@ -58,7 +58,7 @@ def with_body(head: Head, body: Body, size: float, jitter: tuple[float, float]) 
     x, y = known_faces.middle(body.face) * scale
     left, top = round(WIDTH / 2 + 60 * jitter[0] - x), _top(height, y, jitter[1])
     pixels = _surroundings(resized(body.street, scale), left, top)
-    _lay(pixels, scene, _weights(height, min(body.box[1] * scale, y - 1.5 * size), body.box[3] * scale), left, top)
+    _lay(pixels, scene, np.ones((1, 1, 1), np.float32), left, top)
     face = paste(pixels, head.pixels, head.alpha, head.face, size, (left + x, top + y))
     person = body.box * scale + [left, top, left, top]
     person[1] = min(person[1], face[1] - 0.3 * size)
@@ -95,21 +95,13 @@ def _indices(count: int, start: int, length: int, before: int, after: int) -> ND
     return np.where(at >= length, length - 1 - folded(at - length, max(1, after)), result)
 
 
-def _weights(height: int, above: float, below: float) -> Floats32:
-    """[H,1,1] how much a scene covers its street: all of it at the person, nothing at an edge that is farther away."""
-    rows = np.arange(height, dtype=np.float32) + 1
-    up, down = max(1.0, above), max(1.0, height - below)
-    weights: Floats32 = np.clip(np.minimum(rows / up, (height + 1 - rows) / down), 0, 1).astype(np.float32)
-    return weights[:, None, None]
-
-
 def _lay(canvas: Image, scene: Image, weights: Floats32, left: int, top: int) -> None:
-    """Lay a scene on a canvas, where it is on it."""
+    """Lay a scene on a canvas, where it is on it; by weights 0..1 that broadcast to its pixels."""
     height, width = scene.shape[:2]
     from_x, from_y = max(0, -left), max(0, -top)
     to_x, to_y = min(width, canvas.shape[1] - left), min(height, canvas.shape[0] - top)
     part = canvas[top + from_y : top + to_y, left + from_x : left + to_x]
-    weight = weights[from_y:to_y, (slice(from_x, to_x) if weights.shape[1] > 1 else slice(None))]
+    weight = np.broadcast_to(weights, (height, width, 1))[from_y:to_y, from_x:to_x]
     part[:] = np.rint(weight * scene[from_y:to_y, from_x:to_x] + (1 - weight) * part)
 
 

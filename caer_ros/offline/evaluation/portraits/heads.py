@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 NEAR = 14.0
 """Levels of 255 within which a pixel has a background's colour."""
-PLAIN = 0.85
+PLAIN = 0.75
 """Part of the picture above and beside the head that must have the background's colour; hair may reach there."""
+_BREAST = ((-0.4, 1.15), (0.4, 1.15), (1.0, 1.5), (1.15, 3.5), (-1.15, 3.5), (-1.0, 1.5))
+"""Corners x, y in widths of the face from the point between eyes and mouth: narrower than everybody's."""
 _SIDE = 0.12
 """How much of the width beside a head is background for sure; half of it above."""
 
@@ -71,14 +73,26 @@ def silhouette(pixels: Image, face: Face) -> Floats32:
     smooth = cv2.GaussianBlur(pixels, (0, 0), 0.8).astype(np.float32)
     known = np.zeros((height, width), bool)
     known[: max(1, round(_SIDE * height / 2))] = known[:above, :side] = known[:above, -side:] = True
-    surface = terms @ np.linalg.lstsq(terms[known], smooth[known], rcond=None)[0]
-    near = np.abs(smooth - surface).max(axis=-1) < NEAR
+    near = np.ones((height, width), bool)
+    for _ in range(4):  # hair that reaches into what should be background is left out, more of it each time
+        fit = known & near
+        surface = terms @ np.linalg.lstsq(terms[fit], smooth[fit], rcond=None)[0]
+        residual = np.abs(smooth - surface).max(axis=-1)
+        near = residual < max(NEAR, float(np.median(residual[known])))
     if near[known].mean() < PLAIN:
         return np.ones((height, width), np.float32)
     person = ~_reaching(near, known)
-    person = _reaching(person, ellipse((height, width), face) > 0.9)
+    person = _reaching(person, ellipse((height, width), face) > 0.9) | _shoulders((height, width), face)
     thinner = cv2.erode(person.astype(np.uint8) * 255, np.ones((3, 3), np.uint8))
     return np.asarray(cv2.GaussianBlur(thinner, (0, 0), 1.0) / np.float32(255), np.float32)
+
+
+def _shoulders(shape: tuple[int, int], face: Face) -> NDArray[np.bool_]:
+    """Where there is a breast below a face, whatever its colour: a shirt in the shade may be that of the background."""
+    corners = known_faces.middle(face) + known_faces.width_of(face) * np.array(_BREAST)
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
+    return mask.astype(bool)
 
 
 def _reaching(mask: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:

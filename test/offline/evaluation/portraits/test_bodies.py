@@ -63,3 +63,15 @@ def test_an_empty_folder_is_an_error(finder, tmp_path, street_scenes):
 
 def test_folded_goes_to_and_fro():
     assert bodies.folded(np.arange(8), 3).tolist() == [0, 1, 2, 2, 1, 0, 0, 1]
+
+
+def test_nobody_else_stands_beside(finder, tmp_path):
+    one = scene()
+    write(tmp_path / "two.png", np.concatenate([one, one[:, ::-1]], axis=1))
+    assert every(finder, tmp_path) == ([], {"another person in the way": ["two.png"]})
+
+
+def test_a_street_without_its_person_has_the_edges_of_the_picture(finder, street_scenes):
+    (body,), _ = every(finder, street_scenes)
+    np.testing.assert_array_equal(body.street[[0, -1]], body.pixels[[0, -1]])
+    np.testing.assert_array_equal(body.street[:, [0, -1]], body.pixels[:, [0, -1]])
