@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,16 +22,19 @@ from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from caer_ros.perception.person import Array
+
+    Spread = Callable[..., Iterable[Any]]
 
 FOUND = 0.25
 """Lowest score of a person on a canvas; the robot's tracker asks for less than its threshold too."""
 SAME = 0.4
 """IoU from which a detected box is that of a person who was put there."""
 SPLITS = ("train", "val")
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -94,25 +99,26 @@ def make(
     crops = pictures_in(folders.faces)
     empty = tuple(path for folder in folders.empty for path in pictures_in(folder))
     made = Made()
-    with ProcessPoolExecutor(processes, initializer=_begin) as pool:
+    with _workers(processes) as spread:
         progress(f"looking at {len(bodies)} pictures of people and {len(crops)} faces")
-        found = _look(pool, bodies, crops, labels, made.left_out)
+        found = _look(spread, bodies, crops, labels, made.left_out)
         made.bodies, made.faces = len(found.bodies), len(found.faces)
-        output.mkdir(parents=True, exist_ok=True)
-        for number, split in enumerate(SPLITS):
-            part = found.of(split)
+        parts = {split: found.of(split) for split in SPLITS}
+        for split, part in parts.items():
             if not part.bodies or not part.faces:
                 raise DatasetError(
                     f"{folders.bodies[0]}: too few usable pictures for the split {split}: {len(part.bodies)} of "
                     f"people, {len(part.faces)} faces; left out: {_counted(made.left_out)}"
                 )
+        output.mkdir(parents=True, exist_ok=True)
+        for number, (split, part) in enumerate(parts.items()):
             part_of_empty = [path for path in empty if split_of(path.stem) == split] or list(empty)
             material = Material(part.bodies, part.faces, part_of_empty)
             draw = partial(_draw, material, size, (seed, number), output)
             progress(f"{split}: {counts[split]} canvases of {len(part.bodies)} pictures and {len(part.faces)} faces")
             images: list[dict[str, Any]] = []
             annotations: list[dict[str, Any]] = []
-            for name, persons, crowds in pool.map(draw, range(counts[split]), chunksize=16):
+            for name, persons, crowds in spread(draw, range(counts[split])):
                 entry = {"id": len(images) + 1, "file_name": name, "width": size[1], "height": size[0]}
                 images.append(entry)
                 for person in persons:
@@ -138,12 +144,23 @@ _teachers: Teachers | None = None
 def _begin() -> None:
     """In each process."""
     global _teachers
-    cv2.setNumThreads(1)
     _teachers = Teachers()
 
 
+@contextmanager
+def _workers(processes: int) -> Iterator[Spread]:
+    """What maps a function over jobs, in their order, by so many processes; one process is this one."""
+    if processes == 1:
+        _begin()
+        yield map
+        return
+    # A fork of a process in which threads run (OpenCV's, torch's) may hang.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
+        yield partial(pool.map, chunksize=_CHUNK)
+
+
 def _look(
-    pool: ProcessPoolExecutor,
+    spread: Spread,
     bodies: list[Path],
     crops: list[Path],
     labels: Mapping[str, Mapping[str, float]],
@@ -151,14 +168,14 @@ def _look(
 ) -> Found:
     """What the carried networks find in the pictures; what is of no use is counted."""
     found = Found(left_out=left_out)
-    for body in pool.map(_body, bodies, chunksize=16):
+    for body in spread(_body, bodies):
         if isinstance(body, str):
             left_out[body] += 1
         else:
             found.bodies.append(body)
     told = [path for path in crops if path.name in labels]
     left_out["faces without a label"] += len(crops) - len(told)
-    for face in pool.map(_face, told, [labels[path.name] for path in told], chunksize=64):
+    for face in spread(_face, told, [labels[path.name] for path in told]):
         if isinstance(face, str):
             left_out[face] += 1
         elif usable([face]):

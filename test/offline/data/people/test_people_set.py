@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import people_pictures
 import pytest
@@ -56,9 +57,13 @@ def test_refuses_a_folder_that_is_not_empty_and_pictures_without_people(made, tm
     out, _, folders = made
     with pytest.raises(DatasetError, match="not empty"):
         people_set.make(out, folders, {"train": 1, "val": 1}, (240, 320))
-    nobody = replace(folders, bodies=folders.empty)
+    grey = tmp_path / "grey"
+    grey.mkdir()
+    cv2.imwrite(str(grey / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
+    nobody = replace(folders, bodies=(grey,))
     with pytest.raises(DatasetError, match="too few usable pictures for the split train: 0 of people"):
         people_set.make(tmp_path / "nobody", nobody, {"train": 1, "val": 1}, (240, 320))
+    assert not (tmp_path / "nobody").exists()
 
 
 def person(box, face_box=None, face="readable"):
