@@ -226,7 +226,7 @@ def test_a_bundle_of_attention_is_read_where_a_face_may_be(tmp_path, bright):
         predictable=list(LABELS[:2]),
     )
     (image,) = predict.predict_bundle(bundle, [bright], CPU).images
-    boxes = torch.from_numpy(bright.boxes)[None] * (96 / 120 / 8)
+    boxes = torch.from_numpy(bright.boxes)[None] * torch.tensor([96 / 120, 64 / 90] * 2) / 8
     expected = attention.pool(torch.from_numpy(maps)[None], boxes, torch.from_numpy(face)[None])[0].softmax(1)
     np.testing.assert_allclose(image.pooled[:, :2], expected[:, :2], atol=1e-4)  # the third competes, and is not said
     assert np.isnan(image.pooled[:, 2]).all()
