@@ -163,6 +163,8 @@ def _frame(index: int, random: np.random.Generator) -> tuple[Sample, ImagePredic
         age=("",) * PERSONS,
         exhaustive=True,
         track_ids=tracks,
+        faces=("",) * PERSONS,
+        face_boxes=np.full((PERSONS, 4), np.nan, np.float32),
         stamp=stamp,
     )
     scores = random.dirichlet(np.ones(labels) + 2 * emotions.mean(axis=0), PERSONS).astype(np.float32)
@@ -258,6 +260,8 @@ def every_frame(bag: Path) -> tuple[Any, str]:
             age=(),
             exhaustive=False,
             track_ids=(),
+            faces=(),
+            face_boxes=np.empty((0, 4), np.float32),
             stamp=stamp,
         )
         for stamp in stamps

@@ -180,12 +180,13 @@ def crops(data: Dataset, folder: Path) -> Dataset:
             height, width = part.shape[:2]
             person = {name: getattr(sample, name)[index : index + 1] for name in PER_PERSON}
             whole = person | {"boxes": np.array([[0, 0, width, height]], np.float32)}
+            whole["face_boxes"] = whole["face_boxes"] - np.array([left, top, left, top], np.float32)
             name = f"{sample.image_id}#{index}"
             samples.append(replace(sample, image_id=name, path=path, size=(height, width), **whole))
     return replace(data, samples=tuple(samples))
 
 
-PER_PERSON = ("boxes", "emotions", "vad", "votes", "weights", "gender", "age", "track_ids")
+PER_PERSON = ("boxes", "emotions", "vad", "votes", "weights", "gender", "age", "track_ids", "faces", "face_boxes")
 """Fields of a sample that have one entry a person."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -107,18 +107,11 @@ def assemble(
         age=tuple(a.age for a in kept),
         exhaustive=exhaustive,
         track_ids=tuple(a.track_id for a in kept),
+        faces=tuple(a.face for a in kept),
+        face_boxes=_rows_or_unknown([None if a.face_box is None else clip(a.face_box, height, width) for a in kept], 4),
         ignore=_rows(ignore, 4),
         stamp=stamp,
-        **_faces(kept, height, width),
     )
-
-
-def _faces(annotations: Sequence[Annotation], height: int, width: int) -> dict[str, Any]:
-    """The fields about faces, where something is known of one."""
-    if not any(annotation.face or annotation.face_box for annotation in annotations):
-        return {}
-    boxes = [_unknown(1, 4)[0] if a.face_box is None else clip(a.face_box, height, width) for a in annotations]
-    return {"faces": tuple(annotation.face for annotation in annotations), "face_boxes": _rows(boxes, 4)}
 
 
 def finish(

@@ -239,6 +239,8 @@ def _sample(frame: Frame, name: str, path: Path, boxes: Floats, emotions: Floats
         age=("",) * count,
         exhaustive=False,
         track_ids=("",) * count,
+        faces=("",) * count,
+        face_boxes=np.full((count, 4), np.nan, np.float32),
         stamp=frame.stamp_ns,
     )
 

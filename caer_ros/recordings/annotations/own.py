@@ -232,16 +232,10 @@ def _person_fields(sample: Sample, index: int, dataset: Dataset) -> dict[str, An
         "age": sample.age[index] or None,
         "weight": None if sample.weights[index] == 1 else float(sample.weights[index]),
         "vad": [None if np.isnan(value) else float(value) for value in sample.vad[index]],
-        "face": sample.faces[index] or None if sample.faces else None,
-        "face_box": _face_box_field(sample, index),
+        "face": sample.faces[index] or None,
+        "face_box": None if np.isnan(sample.face_boxes[index]).any() else _xywh(sample.face_boxes[index]),
     }
     return {name: value for name, value in fields.items() if value not in (None, [None] * 3)}
-
-
-def _face_box_field(sample: Sample, index: int) -> list[float] | None:
-    if not len(sample.face_boxes) or np.isnan(sample.face_boxes[index]).any():
-        return None
-    return _xywh(sample.face_boxes[index])
 
 
 def _emotion_field(emotions: Array, dataset: Dataset) -> list[str] | dict[str, float] | None:

@@ -60,14 +60,14 @@ class Sample:
     """Is every person of the image annotated? Only then is a detection elsewhere known to be false."""
     track_ids: tuple[str, ...]
     """N times an identity over time, or ""."""
+    faces: tuple[str, ...]
+    """N times what can be seen of the face, one of ``FACES``, or "" (not known)."""
+    face_boxes: Array
+    """[N,4] as ``boxes``; NaN where there is no face, or its place is not known."""
     ignore: Array = field(default_factory=_no_boxes)
     """[M,4] regions, such as crowds, where detections are neither right nor wrong."""
     stamp: int | None = None
     """Header stamp in nanoseconds, where the image comes from a recording."""
-    faces: tuple[str, ...] = ()
-    """N times what can be seen of the face, one of ``FACES``, or "" (not known); empty where nobody's is known."""
-    face_boxes: Array = field(default_factory=_no_boxes)
-    """[N,4] as ``boxes``, NaN where there is no face or its place is not known; or [0,4] as above."""
 
     def __len__(self) -> int:
         return len(self.boxes)

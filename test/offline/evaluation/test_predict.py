@@ -173,8 +173,9 @@ def bright(tmp_path_factory):
     boxes = np.array([[1, 1, 118, 88], [3, 3, 50, 80], [13, 31, 22, 40]], np.float32)
     root = write_own(tmp_path_factory.mktemp("own"))
     sample = next(sample for sample in load("own", root, "test").samples if len(sample) == 1)
-    many = {name: np.repeat(getattr(sample, name), 3, axis=0) for name in ("emotions", "vad", "votes", "weights")}
-    return replace(sample, path=path, boxes=boxes, gender=("",) * 3, age=("",) * 3, **many)
+    arrays = ("emotions", "vad", "votes", "weights", "face_boxes")
+    many = {name: np.repeat(getattr(sample, name), 3, axis=0) for name in arrays}
+    return replace(sample, path=path, boxes=boxes, gender=("",) * 3, age=("",) * 3, faces=("",) * 3, **many)
 
 
 def test_a_bundle_of_queries_is_read_in_the_slot_that_overlaps_most(tmp_path, bright):

@@ -36,6 +36,8 @@ def sample(image_id, boxes=(), emotions=(), labels=2, **changes):
         "age": ("",) * count,
         "exhaustive": True,
         "track_ids": ("",) * count,
+        "faces": ("",) * count,
+        "face_boxes": np.full((count, 4), NAN, np.float32),
     }
     return Sample(image_id, **(fields | changes))
 

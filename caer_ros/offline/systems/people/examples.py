@@ -18,14 +18,15 @@ from caer_ros.recordings.annotations.sample import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from caer_ros.offline.training.config import DataConfig
     from caer_ros.offline.training.loader import Key
-    from caer_ros.recordings.annotations.sample import Array, Dataset, Sample
+    from caer_ros.recordings.annotations.sample import Array, Dataset
 
 INSIDE, AROUND = 0.7, 1.3
 """In so much of a face's box its map is 1; from there to so much of it nothing is said."""
+
+READABLE = {"readable": 1.0, "hidden": 0.0, "none": 0.0, "": np.nan}
+"""Whether a face can be read, by ``Sample.faces``; NaN unknown."""
 
 
 class Example(NamedTuple):
@@ -106,8 +107,7 @@ class PeopleExamples(loader.Examples):
         fit = plan(self._rule, *sample.size)
         image = torch.from_numpy(place(read(sample), fit)).permute(2, 0, 1).contiguous()
         scale = np.tile(np.divide(fit.resized, sample.size, dtype=np.float32)[::-1], 2)
-        faces = _face_boxes(sample)
-        boxes = np.concatenate([sample.boxes, np.nan_to_num(faces)]) * scale
+        boxes = np.concatenate([sample.boxes, np.nan_to_num(sample.face_boxes)]) * scale
         ignore = sample.ignore * scale
         if self._seed is None:
             view = View(image, clamp(boxes, height, width), np.ones(len(boxes), bool), clamp(ignore, height, width))
@@ -117,33 +117,19 @@ class PeopleExamples(loader.Examples):
                 view = self._augmentation(image, boxes, ignore)
         persons = len(sample)
         shown = view.visible[:persons]
-        where = np.where(np.isnan(faces), np.float32(np.nan), view.boxes[persons:])
-        unknown = np.concatenate([view.ignore, view.boxes[:persons][_unknown(sample)]])
+        nowhere = np.isnan(sample.face_boxes)
+        faces = np.where(nowhere, np.float32(np.nan), view.boxes[persons:])
+        # Of whom nothing is known, there may be a face that nobody annotated.
+        secret = np.array([not face for face in sample.faces], bool) & nowhere.any(1)
+        unknown = np.concatenate([view.ignore, view.boxes[:persons][secret]])
         return Example(
             view.image,
             view.boxes[:persons][shown],
             sample.emotions[shown],
             sample.weights[shown],
-            _readable(sample)[shown],
-            face_map(where, unknown, height // STRIDE, width // STRIDE),
+            np.array([READABLE[face] for face in sample.faces], np.float32)[shown],
+            face_map(faces, unknown, height // STRIDE, width // STRIDE),
         )
-
-
-def _face_boxes(sample: Sample) -> Array:
-    return sample.face_boxes if len(sample.face_boxes) else np.full((len(sample), 4), np.nan, np.float32)
-
-
-def _readable(sample: Sample) -> Array:
-    meaning = {"readable": 1.0, "hidden": 0.0, "none": 0.0}
-    faces = sample.faces or ("",) * len(sample)
-    return np.array([meaning.get(face, np.nan) for face in faces], np.float32)
-
-
-def _unknown(sample: Sample) -> NDArray[np.bool_]:
-    """[N] persons who may have a face that nobody annotated."""
-    faces = sample.faces or ("",) * len(sample)
-    nowhere = np.isnan(_face_boxes(sample)).any(1)
-    return np.array([not face for face in faces], bool) & nowhere
 
 
 def face_map(faces: Array, unknown: Array, height: int, width: int) -> Array:

@@ -64,6 +64,8 @@ def sample(ms, **changes):
         "age": ("",),
         "exhaustive": True,
         "track_ids": ("a",),
+        "faces": ("",),
+        "face_boxes": np.full((1, 4), np.nan, np.float32),
         "stamp": ns(ms),
     }
     return Sample(**(fields | changes))

@@ -55,6 +55,8 @@ def sample(stamp, boxes=((10, 5, 60, 80), (50, 20, 110, 88)), size=(90, 120), la
         age=("",) * count,
         exhaustive=True,
         track_ids=("",) * count,
+        faces=("",) * count,
+        face_boxes=np.full((count, 4), np.nan, np.float32),
         stamp=stamp,
     )
 

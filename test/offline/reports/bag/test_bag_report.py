@@ -311,6 +311,8 @@ def test_nobody_at_all(recording):
                 gender=(),
                 age=(),
                 track_ids=(),
+                faces=(),
+                face_boxes=sample.face_boxes[:0],
             )
             for sample in recording.dataset.samples
         ),

@@ -88,6 +88,3 @@ def test_a_set_that_says_nothing_of_faces_is_refused(dataset):
     without = replace(dataset, samples=tuple(replace(s, faces=("",) * 3) for s in dataset.samples))
     with pytest.raises(DatasetError, match="caer data people"):
         PeopleExamples(without, CONFIG, None)
-    bare = replace(dataset, samples=tuple(replace(s, faces=()) for s in dataset.samples))
-    with pytest.raises(DatasetError, match="caer data people"):
-        PeopleExamples(bare, CONFIG, None)
