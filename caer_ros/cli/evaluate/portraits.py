@@ -117,8 +117,8 @@ def _progress(items: Iterable[Any], description: str, total: int) -> Iterable[An
     from rich.progress import track
 
     console = Console(stderr=True)
-    shown = {"console": console, "transient": True, "disable": not console.is_terminal}
-    return track(items, description, total=total or None, **shown)  # type: ignore[arg-type]
+    silent = not console.is_terminal
+    return track(items, description, total=total or None, console=console, transient=True, disable=silent)
 
 
 def _tables(judged: Judged) -> tuple[list[Table], list[str]]:

@@ -6,7 +6,7 @@ A rule and an image's size fix the size of the input exactly, so boxes map back 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caer_ros.perception.person import Array
+
+P = TypeVar("P", np.uint8, np.float32)
 
 MODES = ("stretch", "letterbox", "short_side")
 INTERPOLATIONS = {
@@ -87,6 +89,13 @@ def place(image: NDArray[np.uint8], fit: Fit, out: NDArray[np.uint8] | None = No
     out[height:] = 0
     out[:, width:] = 0
     return out
+
+
+def scaled(image: NDArray[P], scale: float) -> NDArray[P]:
+    """An image [H,W] or [H,W,C] at another scale: averaged where it shrinks, so that nothing aliases."""
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), image.dtype)
 
 
 def _to_multiple(length: float, multiple: int) -> int:

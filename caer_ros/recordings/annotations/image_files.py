@@ -39,6 +39,54 @@ def read(path: Path) -> NDArray[np.uint8]:
         raise DatasetError(f"{path}: {error}") from error
 
 
+def upright(path: Path) -> tuple[NDArray[np.uint8], bool]:
+    """RGB uint8 [H,W,3] of a picture that is no robot's frame, turned as its EXIF says, and whether it was turned.
+
+    Raises:
+        DatasetError: as ``read``.
+    """
+    import numpy as np
+    from PIL import Image
+
+    pixels = read(path)
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(_orientation(path))
+    if turn is None:
+        return pixels, False
+    return np.ascontiguousarray(Image.fromarray(pixels).transpose(turn), np.uint8), True
+
+
+def _orientation(path: Path) -> int:
+    from PIL import ExifTags, Image
+
+    try:
+        with Image.open(path) as image:
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (OSError, SyntaxError, ValueError, TypeError):  # a broken header, of a picture that OpenCV could read
+        return 1
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder and all that is below it, by name.
+
+    Raises:
+        DatasetError: there is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise DatasetError(f"{folder}: no picture in it; they end in {', '.join(SUFFIXES)}")
+    return found
+
+
 def size(path: Path) -> tuple[int, int]:
     """Height and width in pixels from the header, in a tenth of a millisecond.
 

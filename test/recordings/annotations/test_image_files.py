@@ -83,3 +83,42 @@ def test_a_missing_file(tmp_path):
     for function in (image_files.size, image_files.read):
         with pytest.raises(DatasetError, match=r"gone\.jpg: No such file"):
             function(tmp_path / "gone.jpg")
+
+
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How an upright picture is stored, by EXIF's orientation (CIPA DC-008, table 4)."""
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_picture_that_is_no_robots_is_turned_as_its_exif_says(tmp_path, orientation):
+    upright = np.zeros((60, 40, 3), np.uint8)
+    upright[:30, :20] = (250, 20, 20)
+    stored, turn = Image.fromarray(upright), STORED[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (stored if turn is None else stored.transpose(turn)).save(tmp_path / "one.jpg", exif=exif, quality=95)
+    pixels, turned = image_files.upright(tmp_path / "one.jpg")
+    assert np.abs(pixels.astype(int) - upright).mean() < 3
+    assert turned == (orientation != 1)
+
+
+def test_pictures_of_a_folder_are_found_by_their_suffix(tmp_path, picture):
+    picture(tmp_path / "b.PNG", 4, 4)
+    (tmp_path / "deep").mkdir()
+    picture(tmp_path / "deep" / "a.jpg", 4, 4)
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert [path.name for path in image_files.pictures_in(tmp_path)] == ["b.PNG", "a.jpg"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DatasetError, match="none: no picture in it"):
+        image_files.pictures_in(tmp_path / "none")
+    with pytest.raises(DatasetError, match="missing: no such folder"):
+        image_files.pictures_in(tmp_path / "missing")

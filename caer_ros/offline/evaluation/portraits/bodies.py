@@ -12,6 +12,7 @@ import numpy as np
 from caer_ros.offline.data.people.people_splits import split_of
 from caer_ros.offline.evaluation.portraits import known_faces, portrait_set
 from caer_ros.perception.boxes import iou
+from caer_ros.recordings.annotations import image_files
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def bodies(finder: Composed, folder: Path, split: str, seed: int, notes: dict[st
     Raises:
         DatasetError: the folder has no picture of that split.
     """
-    paths = [path for path in portrait_set.pictures_in(folder) if split in ("all", split_of(path.name))]
+    paths = [path for path in image_files.pictures_in(folder) if split in ("all", split_of(path.name))]
     if not paths:
         raise DatasetError(f"{folder}: none of its pictures is of the split {split!r}; see --scenes-split")
     random.Random(seed).shuffle(paths)
@@ -89,10 +90,10 @@ def _body(finder: Composed, name: str, pixels: Image) -> Body | str:
     sure = finder.bundle.thresholds.person
     (found,) = finder([pixels], min_confidence=_SUSPECTED * sure, emotion_confidence=sure)
     persons = sorted((person for person in found.persons if person.confidence >= sure), key=_height, reverse=True)
-    if not persons or persons[0].face_box is None:
+    person = persons[0] if persons else None
+    if person is None or person.face_box is None:
         return "no person with a face"
-    person = persons[0]
-    x_min, y_min, x_max, y_max = person.face_box.tolist()  # type: ignore[union-attr]
+    x_min, y_min, x_max, y_max = person.face_box.tolist()
     near = ((x_min + x_max) / 2, (y_min + y_max) / 2, x_max - x_min)
     face = known_faces.face_in(finder.engines["face"], pixels, near)
     if face is None:

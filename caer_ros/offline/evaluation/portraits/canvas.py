@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from caer_ros.offline.evaluation.portraits import known_faces
 from caer_ros.offline.evaluation.portraits.bodies import folded
+from caer_ros.perception.imaging.resizing import scaled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
     Floats = NDArray[np.float64]
     Floats32 = NDArray[np.float32]
-
-P = TypeVar("P", np.uint8, np.float32)
 
 WIDTH, HEIGHT = 640, 480
 """Pixels of a picture."""
@@ -53,11 +52,11 @@ def with_body(head: Head, body: Body, size: float, jitter: tuple[float, float]) 
         jitter: where the face stands beside the middle, -1..1 each of 60 px across, and 30 px down where there is room.
     """
     scale = size / known_faces.width_of(body.face)
-    scene = resized(body.headless, scale)
+    scene = scaled(body.headless, scale)
     height = len(scene)
     x, y = known_faces.middle(body.face) * scale
     left, top = round(WIDTH / 2 + 60 * jitter[0] - x), _top(height, y, jitter[1])
-    pixels = _surroundings(resized(body.street, scale), left, top)
+    pixels = _surroundings(scaled(body.street, scale), left, top)
     _lay(pixels, scene, np.ones((1, 1, 1), np.float32), left, top)
     face = paste(pixels, head.pixels, head.alpha, head.face, size, (left + x, top + y))
     person = body.box * scale + [left, top, left, top]
@@ -68,7 +67,7 @@ def with_body(head: Head, body: Body, size: float, jitter: tuple[float, float]) 
 def alone(head: Head, body: Body, size: float, jitter: tuple[float, float]) -> Picture:
     """A portrait as it is, head and shoulders, at the picture's lower edge before a street out of focus."""
     scale = size / known_faces.width_of(head.face)
-    street = resized(body.street, HEIGHT / body.street.shape[0])
+    street = scaled(body.street, HEIGHT / body.street.shape[0])
     pixels = np.asarray(cv2.GaussianBlur(_surroundings(street, (WIDTH - street.shape[1]) // 2, 0), (0, 0), 3), np.uint8)
     height, width = (round(side * scale) for side in head.pixels.shape[:2])
     x, y = known_faces.middle(head.face) * scale
@@ -118,19 +117,12 @@ def paste(
         middle: x, y on the canvas of the point between eyes and mouth; rounded, so that pixels fall on pixels.
     """
     scale = size / known_faces.width_of(face)
-    small, soft = resized(pixels, scale), resized(alpha, scale)
+    small, soft = scaled(pixels, scale), scaled(alpha, scale)
     x, y = known_faces.middle(face) * scale
     left, top = round(middle[0] - x), round(middle[1] - y)
     _lay(canvas, small, soft[..., None], left, top)
     result: Floats = np.array(face.box) * scale + [left, top, left, top]
     return result
-
-
-def resized(pixels: NDArray[P], scale: float) -> NDArray[P]:
-    """An image scaled: pixels are averaged where it shrinks, so that nothing aliases."""
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), pixels.dtype)
 
 
 def head_box(face: Floats) -> Floats:

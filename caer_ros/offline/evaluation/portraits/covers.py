@@ -1,4 +1,7 @@
-"""Faces that cannot be read: mouth or eyes covered, and heads seen from behind. All is painted."""
+"""Faces that cannot be read: mouth or eyes covered, and heads seen from behind. All is painted.
+
+On purpose not by ``data.people.hiding``: a student is not to be judged on the covers that it learnt from.
+"""
 
 from __future__ import annotations
 

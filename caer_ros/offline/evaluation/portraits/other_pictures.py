@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caer_ros.offline.evaluation.portraits import portrait_cases, portrait_set
 from caer_ros.offline.metrics.proportions import Proportion, proportion
+from caer_ros.recordings.annotations import image_files
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def look_through(kind: str, folder: Path, models: dict[str, Predictor], watch: W
     """
     notes: dict[str, list[str]] = {}
     answers: dict[str, dict[str, list[Answer]]] = {name: {} for name in models}
-    paths = portrait_set.pictures_in(folder)
+    paths = image_files.pictures_in(folder)
     for path, pixels in portrait_set.readable(watch(paths), notes):
         if min(pixels.shape[:2]) < TINY:
             notes.setdefault(f"smaller than {TINY} px", []).append(path.name)

@@ -75,8 +75,6 @@ class Answer:
     scores: dict[str, float] | None = None
     """By label, calibrated as the bundle says, NaN where not predictable."""
     box: tuple[float, ...] = ()
-    readable: float | None = None
-    """How readable the model takes the face to be, 0..1; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +210,6 @@ def described(person: Person, bundle: Bundle) -> Answer:
     """A detection as plain data."""
     label = bundle.labels[person.top_index] if person.top_index >= 0 else ""
     scores = dict(zip(bundle.labels, map(float, person.smoothed_scores), strict=True))
-    readable = getattr(person, "readable", None)
     return Answer(
         True,
         EmotionStatus(person.status).name,
@@ -220,5 +217,4 @@ def described(person: Person, bundle: Bundle) -> Answer:
         float(person.confidence),
         scores,
         tuple(round(float(value), 1) for value in person.box),
-        None if readable is None else float(readable),
     )

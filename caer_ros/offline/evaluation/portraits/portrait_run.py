@@ -13,6 +13,7 @@ from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.predictors import predictor
 from caer_ros.perception.predictors.composed.composed import Composed
 from caer_ros.plain_data import plain
+from caer_ros.recordings.annotations import image_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,7 +107,7 @@ def check(setup: Setup) -> None:
     """Raise now what would end the run later: DatasetError for portraits or a folder that are missing or wrong."""
     portrait_set.read(setup.portraits)
     for folder in (setup.scenes, *setup.turned, *setup.negatives):
-        portrait_set.pictures_in(folder)
+        image_files.pictures_in(folder)
 
 
 def run(

@@ -12,8 +12,6 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image as Pictures
-
 from caer_ros.recordings.annotations import image_files
 from caer_ros.recordings.annotations.sample import DatasetError
 
@@ -28,16 +26,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "age", "gender", "ethnicity")
 EXPRESSIONS = ("neutral", "smiling")
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Pictures.Transpose.FLIP_LEFT_RIGHT,
-    3: Pictures.Transpose.ROTATE_180,
-    4: Pictures.Transpose.FLIP_TOP_BOTTOM,
-    5: Pictures.Transpose.TRANSPOSE,
-    6: Pictures.Transpose.ROTATE_270,
-    7: Pictures.Transpose.TRANSVERSE,
-    8: Pictures.Transpose.ROTATE_90,
-}
 """What turns a picture upright, for each value of EXIF's orientation but 1."""
 
 
@@ -106,20 +94,6 @@ def _picture(folder: Path, name: str, expression: str, where: str) -> Path:
     return found
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """All picture files in a folder and below, by name.
-
-    Raises:
-        DatasetError: there is no such folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in image_files.SUFFIXES and path.is_file())
-    if not found:
-        raise DatasetError(f"{folder}: no picture in it; they end in {', '.join(image_files.SUFFIXES)}")
-    return found
-
-
 def upright(path: Path, notes: dict[str, list[str]]) -> Image:
     """RGB uint8 [H,W,3] of a picture, turned as its EXIF says: it was not taken by the robot, whose frames have none.
 
@@ -130,29 +104,12 @@ def upright(path: Path, notes: dict[str, list[str]]) -> Image:
     Raises:
         DatasetError: it cannot be read.
     """
-    pixels = image_files.read(path)
-    turn = _UPRIGHT.get(_orientation(path))
-    if turn is not None:
+    pixels, turned = image_files.upright(path)
+    if turned:
         notes.setdefault("turned by EXIF", []).append(path.name)
-        turned = Pictures.fromarray(pixels).transpose(turn)
-        pixels = _array(turned)
     if (pixels[::4, ::4, 0] == pixels[::4, ::4, 1]).all() and (pixels[::4, ::4, 1] == pixels[::4, ::4, 2]).all():
         notes.setdefault("grey", []).append(path.name)
     return pixels
-
-
-def _orientation(path: Path) -> int:
-    try:
-        with Pictures.open(path) as picture:
-            return int(picture.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError, TypeError):  # a broken header, of a picture that OpenCV could read
-        return 1
-
-
-def _array(picture: Pictures.Image) -> Image:
-    import numpy as np
-
-    return np.ascontiguousarray(picture, np.uint8)
 
 
 def readable(paths: Iterable[Path], notes: dict[str, list[str]]) -> Iterator[tuple[Path, Image]]:

@@ -7,6 +7,7 @@ import pytest
 from made_portraits import NEUTRAL, SMILING, before_grey
 
 from caer_ros.offline.evaluation.portraits import bodies, canvas, heads, known_faces
+from caer_ros.perception.imaging.resizing import scaled
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_a_portrait_alone_stands_on_the_lower_edge(finder, head, body):
 
 def test_shrinking_averages():
     board = np.indices((400, 400)).sum(axis=0) % 2 * 200
-    small = canvas.resized(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 0.37)
+    small = scaled(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 0.37)
     assert small.shape == (148, 148, 3)
     assert small.min() > 80  # every pixel of a plain resize would be 0 or 200
     assert small.max() < 120

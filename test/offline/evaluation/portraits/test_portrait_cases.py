@@ -117,7 +117,7 @@ def test_an_answer_is_the_node_s(finder, shown):
         if case.view == portrait_cases.PORTRAIT
     }
     smiling = answers["smiling"]
-    assert (smiling.found, smiling.status, smiling.label, smiling.readable) == (True, "OK", "Happy", None)
+    assert (smiling.found, smiling.status, smiling.label) == (True, "OK", "Happy")
     assert list(smiling.scores) == list(finder.bundle.labels)
     assert smiling.scores["Happy"] == max(smiling.scores.values()) > finder.bundle.thresholds.uncertain
     assert smiling.confidence >= finder.bundle.thresholds.person
