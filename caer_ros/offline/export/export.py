@@ -17,6 +17,7 @@ from caer_ros.offline.export.graph import INPUT, ExportError, SingleShotGraph, S
 from caer_ros.offline.export.loading import load_graph
 from caer_ros.offline.export.parity import LIMITS, Parity, parity
 from caer_ros.perception.bundle.bundle import MANIFEST, Bundle
+from caer_ros.perception.bundle.finding import is_replaceable
 from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineSettings
 from caer_ros.perception.imaging.resizing import Resize, place, plan
@@ -80,7 +81,7 @@ def export(
     recover(output)
     if output.exists() and not overwrite:
         raise ExportError(f"{output} exists; give another folder, or --overwrite")
-    if output.exists() and not _is_replaceable(output):
+    if output.exists() and not is_replaceable(output):
         raise ExportError(f"{output} is no bundle, so it is not replaced; give another folder")
     if settings.weights not in WEIGHTS:
         raise ExportError(f'weights "{settings.weights}": expected one of {", ".join(WEIGHTS)}')
@@ -128,11 +129,6 @@ def export(
         bundle = read_bundle(made)
         predictor.load(bundle, EngineSettings(device="cpu"))(pictures[:1])
     return Exported(read_bundle(output), exact, stored)
-
-
-def _is_replaceable(folder: Path) -> bool:
-    """Is it a bundle or empty, and not, by a slip, the folder of all models?"""
-    return (folder / MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def to_onnx(graph: SingleShotGraph) -> onnx.ModelProto:

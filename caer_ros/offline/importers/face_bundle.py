@@ -17,7 +17,7 @@ from caer_ros.offline.importers.onnx_file import read
 from caer_ros.offline.importers.published_faces import COMMIT
 from caer_ros.offline.importers.refused import ImporterError
 from caer_ros.perception.bundle.bundle import MANIFEST, Bundle, BundleError
-from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.finding import find_bundle, is_replaceable
 from caer_ros.perception.bundle.reading import read_bundle
 from caer_ros.perception.engine import EngineError, EngineSettings
 from caer_ros.perception.person import EmotionStatus
@@ -119,7 +119,7 @@ def write(
 def _check_place(output: Path, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise ImporterError(f"{output} exists; give another name, or --overwrite")
-    if output.exists() and not ((output / MANIFEST).is_file() or (output.is_dir() and not any(output.iterdir()))):
+    if output.exists() and not is_replaceable(output):
         raise ImporterError(f"{output} is no bundle, so it is not replaced; give another folder")
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils import data
 
 from caer_ros.offline.training.config import ConfigError
@@ -19,9 +21,10 @@ from caer_ros.recordings.annotations import image_files
 from caer_ros.recordings.annotations.sample import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from caer_ros.recordings.annotations.sample import Dataset, Sample
 
@@ -55,6 +58,11 @@ def described(dataset: Dataset) -> str:
     """What is in a split, for a person to read."""
     samples = dataset.samples
     return f"{dataset.name}, {dataset.split}: {len(samples)} images, {sum(map(len, samples))} persons"
+
+
+def padded(rows: Sequence[NDArray[Any]], value: float = 0) -> Tensor:
+    """B arrays [N,...] of different N as one tensor [B,N,...], the shorter ones filled up with a value."""
+    return pad_sequence([torch.from_numpy(array) for array in rows], batch_first=True, padding_value=value)
 
 
 def mixed(*values: int) -> int:

@@ -47,3 +47,8 @@ def available_bundles() -> list[Path]:
 def _search_path() -> list[Path]:
     own = [Path(entry) for entry in os.environ.get("CAER_MODEL_PATH", "").split(os.pathsep) if entry]
     return list(dict.fromkeys([*own, *(folder / "models" for folder in share.folders())]))
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Is it a bundle or empty, and not, by a slip, the folder of all models?"""
+    return (folder / MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir()))

@@ -17,7 +17,7 @@ from caer_ros.offline.systems.components import centre
 from caer_ros.offline.systems.components.backbone import Backbone
 from caer_ros.offline.training import loader
 from caer_ros.offline.training.augmentation import Augmentation, View, clamp
-from caer_ros.offline.training.loader import mixed, read
+from caer_ros.offline.training.loader import mixed, padded, read
 from caer_ros.perception.imaging.resizing import Resize, place, plan
 from caer_ros.recordings.annotations.sample import DatasetError
 
@@ -174,28 +174,14 @@ class KaExamples(loader.Examples):
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pad persons to the largest number of them in an image, and stack."""
-    most = max(len(example.boxes) for example in examples)
-    labels = examples[0].emotions.shape[1]
-    size = len(examples)
-    boxes, present = torch.zeros(size, most, 4), torch.zeros(size, most, dtype=torch.bool)
-    emotions, weights = torch.full((size, most, labels), torch.nan), torch.zeros(size, most)
-    centres, sizes = torch.zeros(size, most, 2, dtype=torch.long), torch.zeros(size, most, 2)
-    for index, example in enumerate(examples):
-        persons = len(example.boxes)
-        boxes[index, :persons] = torch.from_numpy(example.boxes)
-        present[index, :persons] = True
-        emotions[index, :persons] = torch.from_numpy(example.emotions)
-        weights[index, :persons] = torch.from_numpy(example.weights)
-        centres[index, :persons] = torch.from_numpy(example.targets.centres)
-        sizes[index, :persons] = torch.from_numpy(example.targets.sizes)
     return Batch(
         torch.stack([example.image for example in examples]),
-        boxes,
-        present,
-        emotions,
-        weights,
+        padded([example.boxes for example in examples]),
+        padded([np.ones(len(example.boxes), bool) for example in examples]),
+        padded([example.emotions for example in examples], np.nan),
+        padded([example.weights for example in examples]),
         torch.from_numpy(np.stack([example.targets.heatmap for example in examples]))[:, None],
         torch.from_numpy(np.stack([example.targets.ignore for example in examples]))[:, None],
-        centres,
-        sizes,
+        padded([example.targets.centres for example in examples]),
+        padded([example.targets.sizes for example in examples]),
     )

@@ -14,6 +14,7 @@ CANDIDATES = 300
 OVERLAP = 0.55
 """Of two boxes whose IoU is larger, only the better stays; as ``faces.person_nms`` of the bundle bootstrap."""
 _ROUNDS = 12
+"""Of the suppression. Longer chains of overlaps are far below any threshold."""
 
 
 def decode(detections: Detections, height: int, width: int, persons: int) -> tuple[Tensor, Tensor]:

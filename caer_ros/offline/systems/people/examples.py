@@ -11,7 +11,7 @@ from torch import Tensor
 from caer_ros.offline.systems.people.network import STRIDE
 from caer_ros.offline.training import loader
 from caer_ros.offline.training.augmentation import Augmentation, View, clamp
-from caer_ros.offline.training.loader import mixed, read
+from caer_ros.offline.training.loader import mixed, padded, read
 from caer_ros.perception.imaging.resizing import Resize, place, plan
 from caer_ros.recordings.annotations.sample import DatasetError
 
@@ -158,18 +158,12 @@ def face_map(faces: Array, unknown: Array, height: int, width: int) -> Array:
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pad persons to the largest number of them in an image, and stack."""
-    most = max(len(example.boxes) for example in examples)
-    size, labels = len(examples), examples[0].emotions.shape[1]
-    boxes, present = torch.zeros(size, most, 4), torch.zeros(size, most, dtype=torch.bool)
-    emotions, weights = torch.full((size, most, labels), torch.nan), torch.zeros(size, most)
-    readable = torch.full((size, most), torch.nan)
-    for index, example in enumerate(examples):
-        persons = len(example.boxes)
-        boxes[index, :persons] = torch.from_numpy(example.boxes)
-        present[index, :persons] = True
-        emotions[index, :persons] = torch.from_numpy(example.emotions)
-        weights[index, :persons] = torch.from_numpy(example.weights)
-        readable[index, :persons] = torch.from_numpy(example.readable)
-    face = torch.from_numpy(np.stack([example.face for example in examples]))[:, None]
-    images = torch.stack([example.image for example in examples])
-    return Batch(images, boxes, present, emotions, weights, readable, face)
+    return Batch(
+        torch.stack([example.image for example in examples]),
+        padded([example.boxes for example in examples]),
+        padded([np.ones(len(example.boxes), bool) for example in examples]),
+        padded([example.emotions for example in examples], np.nan),
+        padded([example.weights for example in examples]),
+        padded([example.readable for example in examples], np.nan),
+        torch.from_numpy(np.stack([example.face for example in examples]))[:, None],
+    )

@@ -31,7 +31,7 @@ class PeopleConfig:
     pooling: str = "attention"
     """How maps become a person's scores: "attention", or "mean" as the KA paper has it."""
     trunk_scale: float = 0.65
-    """The detector sees the image so much smaller than the branch. At 0.6 it loses every second tall person."""
+    """The detector sees the image so much smaller than the branch: of 640 pixels the 416 that it was trained with."""
     widths: tuple[int, int] = (32, 64)
     """Channels of the branch at stride 4 and 8."""
     blocks: tuple[int, int] = (1, 2)
@@ -41,8 +41,6 @@ class PeopleConfig:
 class PeopleOutput(NamedTuple):
     """Maps at an eighth of the input's resolution (h = H/8, w = W/8), and what the detector says."""
 
-    features: Tensor
-    """[B,C,h,w] of the branch, not negative: what an amalgamation compares with the teachers'."""
     emotion_maps: Tensor
     """[B,E,h,w] logits."""
     face: Tensor
@@ -76,7 +74,7 @@ class PeopleStudent(nn.Module):
         self.config = config
         self.detector = NanoDet().requires_grad_(False)
         fine, coarse = config.widths
-        # Each patch of 4×4 pixels as 48 channels: half the cost of two strided convolutions, with every pixel kept.
+        # Each patch of 4×4 pixels as 48 channels: every pixel counts, and no map has to be finer than stride 4.
         self.stem = nn.Sequential(nn.PixelUnshuffle(4), _convolution(3 * 4**2, fine, 3))
         self.trunk4 = _convolution(WIDTHS[4], fine, 1)
         self.blocks4 = nn.Sequential(*(_Block(fine) for _ in range(config.blocks[0])))
@@ -88,11 +86,6 @@ class PeopleStudent(nn.Module):
         assert self.maps.bias is not None
         nn.init.zeros_(self.maps.bias)
         nn.init.constant_(self.maps.bias[-2], _RARE)
-
-    @property
-    def channels(self) -> int:
-        """Of ``PeopleOutput.features``."""
-        return self.config.widths[1]
 
     def train(self, mode: bool = True) -> Self:
         """The detector stays as it is."""
@@ -112,7 +105,7 @@ class PeopleStudent(nn.Module):
         known = self._enlarged(self.trunk8(features[1]) + self.neck8(levels[0]), seen, images, STRIDE)
         maps = self.blocks8(F.relu(self.down(fine) + known))
         emotions, face, readable = self.maps(maps).split([self.config.labels, 1, 1], 1)
-        return PeopleOutput(maps, emotions, face, readable, levels)
+        return PeopleOutput(emotions, face, readable, levels)
 
     def _shrunk(self, images: Tensor) -> Tensor:
         """As the detector sees it, with nothing below and to the right up to a multiple of 32."""
