@@ -11,12 +11,13 @@ import numpy as np
 
 from caer_ros.offline.data.people import hiding, transplant
 from caer_ros.offline.data.people.source_pictures import BRIGHT, DARK
+from caer_ros.perception.imaging.resizing import scaled
 from caer_ros.perception.predictors.composed.blazeface import LEFT_EYE, RIGHT_EYE
 from caer_ros.recordings.annotations import image_files
 from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,8 +69,10 @@ class Material:
     """What canvases are made of."""
 
     bodies: Sequence[Body]
-    faces: Sequence[Face]
+    faces: Mapping[str, Sequence[Face]]
+    """By label, of those in ``CLASSES``."""
     empty: Sequence[Path]
+    """Pictures without people."""
 
 
 def compose(material: Material, height: int, width: int, random: Random) -> tuple[Image, list[CanvasPerson]]:
@@ -100,7 +103,7 @@ def _fill_with_scene(tile: Image, material: Material, random: Random) -> None:
     if material.empty and random.random() < 0.6:
         picture = _scene(material.empty[int(random.integers(len(material.empty)))])
         scale = max(height / picture.shape[0], width / picture.shape[1]) * random.uniform(1.0, 1.6)
-        picture = _scaled(picture, scale)
+        picture = scaled(picture, scale)
         top = int(random.integers(picture.shape[0] - height + 1))
         left = int(random.integers(picture.shape[1] - width + 1))
         tile[:] = picture[top : top + height, left : left + width]
@@ -112,13 +115,13 @@ def _fill_with_scene(tile: Image, material: Material, random: Random) -> None:
 
 @lru_cache(maxsize=32)
 def _scene(path: Path) -> Image:
-    return image_files.read(path)
+    return image_files.upright(path)[0]
 
 
 def _people(tile: Image, material: Material, random: Random) -> list[CanvasPerson]:
     """Put a picture of people on a tile."""
     body = _body(material.bodies, random)
-    picture = image_files.read(body.path)
+    picture = image_files.upright(body.path)[0]
     persons = list(body.persons)
     if random.random() < 0.5:
         picture, persons = np.ascontiguousarray(picture[:, ::-1]), [_mirrored(p, picture.shape[1]) for p in persons]
@@ -131,7 +134,7 @@ def _people(tile: Image, material: Material, random: Random) -> list[CanvasPerso
     high = np.minimum(np.ceil(origin + np.array([width, height]) / scale), picture.shape[1::-1]).astype(int)
     if (high - low < 2).any():
         return []
-    part = _scaled(picture[low[1] : high[1], low[0] : high[0]], scale)
+    part = scaled(picture[low[1] : high[1], low[0] : high[0]], scale)
     left, top = (round(float(value)) for value in (low - origin) * scale)
     part = part[max(0, -top) : height - top, max(0, -left) : width - left]
     first = (max(0, left), max(0, top))
@@ -191,7 +194,7 @@ def _person(
     if (visible[2:] - visible[:2] < 4).any():
         return None
     if random.random() < PRINTED and material.faces:
-        _print(tile, box, material.faces[int(random.integers(len(material.faces)))], random)
+        _print(tile, box, _drawn(material.faces, random), random)
     face = person.face
     if face is None:
         return CanvasPerson(visible, None, "none" if person.faceless else "", unknown, 1.0)
@@ -207,7 +210,7 @@ def _person(
     if face.yaw <= REPLACED and material.faces and random.random() < TRANSPLANTED and eyes >= 3:
         new = _drawn(material.faces, random)
         light = random.uniform(0.4, 1.0)
-        transplant.onto(tile, points, image_files.read(new.path), new.face.points, light)
+        transplant.onto(tile, points, image_files.upright(new.path)[0], new.face.points, light)
         sight = _sight(new.face)
         emotions, weight = new.face.emotions, new.face.weight
     if random.random() < COVERED:
@@ -230,13 +233,11 @@ def _sight(face: SourceFace) -> str:
     return "readable" if face.yaw <= FRONTAL and face.eyes > BRIGHT else ""
 
 
-def _drawn(faces: Sequence[Face], random: Random) -> Face:
-    """A face of a label that was drawn by ``CLASSES``."""
-    there = {face.label for face in faces}
-    labels = [label for label in CLASSES if label in there]
+def _drawn(faces: Mapping[str, Sequence[Face]], random: Random) -> Face:
+    """A face of a label that is drawn by ``CLASSES``."""
+    labels = [label for label in CLASSES if label in faces]
     parts = np.array([CLASSES[label] for label in labels])
-    label = labels[int(random.choice(len(labels), p=parts / parts.sum()))]
-    of_label = [face for face in faces if face.label == label]
+    of_label = faces[labels[int(random.choice(len(labels), p=parts / parts.sum()))]]
     return of_label[int(random.integers(len(of_label)))]
 
 
@@ -247,7 +248,7 @@ def _print(tile: Image, box: Array, face: Face, random: Random) -> None:
     y = int(box[1] + (box[3] - box[1]) * random.uniform(0.35, 0.5))
     if side < 8 or x < 0 or y < 0 or x + side > tile.shape[1] or y + side > tile.shape[0]:
         return
-    picture = image_files.read(face.path)
+    picture, _ = image_files.upright(face.path)
     tile[y : y + side, x : x + side] = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
 
 
@@ -259,13 +260,6 @@ def _mirrored(person: SourcePerson, width: int) -> SourcePerson:
         a, b, c, d = face.box
         face = replace(face, box=(width - c, b, width - a, d), points=np.asarray(points, np.float32))
     return replace(person, box=(width - right, top, width - left, bottom), face=face)
-
-
-def _scaled(picture: Image, scale: float) -> Image:
-    """Averaged where it shrinks, as the robot does it."""
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
 
 
 def seen_by_camera(canvas: Image, random: Random) -> Image:

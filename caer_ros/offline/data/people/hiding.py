@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from caer_ros.offline.data.people.transplant import face_mask, face_region
-from caer_ros.perception.predictors.composed.blazeface import LEFT_EYE, MOUTH, NOSE, RIGHT_EYE
+from caer_ros.perception.predictors.composed.blazeface import LEFT_EYE, MOUTH, RIGHT_EYE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +140,7 @@ def _frame(points: Array) -> tuple[Array, Array, Array]:
     right = points[LEFT_EYE] - points[RIGHT_EYE]
     if np.hypot(*right) < 0.6 * np.hypot(*down):  # turned away: the eyes are near to one another
         right = np.array([down[1], -down[0]])
-    return middle + 0 * points[NOSE], np.asarray(right, np.float32), np.asarray(down, np.float32)
+    return middle, right, down
 
 
 def _bar(centre: Array, right: Array, down: Array, half_width: float, half_height: float) -> Array:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,15 @@ import numpy as np
 
 from caer_ros.offline.data.people.collage import CanvasPerson, Material, compose
 from caer_ros.offline.data.people.people_splits import split_of
-from caer_ros.offline.data.people.source_pictures import Found, Teachers, pictures_in, read_labels, usable
+from caer_ros.offline.data.people.source_pictures import CARRIED, Face, Found, Teachers, read_labels, usable
 from caer_ros.perception.boxes import iou
-from caer_ros.recordings.annotations.sample import DatasetError
+from caer_ros.perception.bundle.finding import find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
+from caer_ros.perception.person import BoxKind
+from caer_ros.recordings import whole_file
+from caer_ros.recordings.annotations import image_files, own
+from caer_ros.recordings.annotations.assembly import Annotation, Box, assemble, finish
+from caer_ros.recordings.annotations.sample import DatasetError, Findings, Sample
 from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
@@ -95,67 +100,103 @@ def make(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DatasetError(f"{output} exists already and is not empty: remove it, or choose another folder")
     labels = read_labels(folders.labels)
-    bodies = [path for folder in folders.bodies for path in pictures_in(folder)]
-    crops = pictures_in(folders.faces)
-    empty = tuple(path for folder in folders.empty for path in pictures_in(folder))
+    bodies = [path for folder in folders.bodies for path in image_files.pictures_in(folder)]
+    crops = image_files.pictures_in(folders.faces)
+    empty = tuple(path for folder in folders.empty for path in image_files.pictures_in(folder))
+    carried = read_bundle(find_bundle(CARRIED))
     made = Made()
     with _workers(processes) as spread:
         progress(f"looking at {len(bodies)} pictures of people and {len(crops)} faces")
         found = _look(spread, bodies, crops, labels, made.left_out)
-        made.bodies, made.faces = len(found.bodies), len(found.faces)
-        parts = {split: found.of(split) for split in SPLITS}
-        for split, part in parts.items():
-            if not part.bodies or not part.faces:
-                raise DatasetError(
-                    f"{folders.bodies[0]}: too few usable pictures for the split {split}: {len(part.bodies)} of "
-                    f"people, {len(part.faces)} faces; left out: {_counted(made.left_out)}"
-                )
-        output.mkdir(parents=True, exist_ok=True)
-        for number, (split, part) in enumerate(parts.items()):
-            part_of_empty = [path for path in empty if split_of(path.stem) == split] or list(empty)
-            material = Material(part.bodies, part.faces, part_of_empty)
-            draw = partial(_draw, material, size, (seed, number), output)
-            progress(f"{split}: {counts[split]} canvases of {len(part.bodies)} pictures and {len(part.faces)} faces")
-            images: list[dict[str, Any]] = []
-            annotations: list[dict[str, Any]] = []
-            for name, persons, crowds in spread(draw, range(counts[split])):
-                entry = {"id": len(images) + 1, "file_name": name, "width": size[1], "height": size[0]}
-                images.append(entry)
-                for person in persons:
-                    made.persons[person.face] += 1
-                    if np.isfinite(person.emotions).all():
-                        made.labels[CAER_S[int(person.emotions.argmax())]] += 1
-                    annotations.append({"id": len(annotations) + 1, "image_id": entry["id"], **_fields(person)})
-                annotations += [
-                    {"id": len(annotations) + 1 + n, "image_id": entry["id"], "bbox": _xywh(box), "iscrowd": 1}
-                    for n, box in enumerate(crowds)
-                ]
-            info = {"label_set": "caer_s", "box_kind": "body", "exhaustive": True, "description": _DESCRIPTION}
-            content = {"info": info, "images": images, "annotations": annotations}
-            (output / f"{split}.json").write_text(json.dumps(content), "utf-8")
-            made.canvases[split] = len(images)
+    made.bodies, made.faces = len(found.bodies), len(found.faces)
+    parts = {split: found.of(split) for split in SPLITS}
+    for split, part in parts.items():
+        if not part.bodies or not part.faces:
+            raise DatasetError(
+                f"{folders.bodies[0]}: too few usable pictures for the split {split}: {len(part.bodies)} of people, "
+                f"{len(part.faces)} faces; left out: {_counted(made.left_out)}"
+            )
+    output.mkdir(parents=True, exist_ok=True)
+    for number, (split, part) in enumerate(parts.items()):
+        progress(f"{split}: {counts[split]} canvases of {len(part.bodies)} pictures and {len(part.faces)} faces")
+        part_of_empty = [path for path in empty if split_of(path.name) == split] or list(empty)
+        material = Material(part.bodies, _by_label(part.faces), part_of_empty)
+        with _workers(processes, material) as spread:
+            drawn = list(spread(partial(_draw, size, (seed, number), output), range(counts[split])))
+        made.canvases[split] = len(drawn)
+        for canvas in drawn:
+            made.persons.update(person.face for person in canvas.persons)
+            firsts = (int(person.emotions.argmax()) for person in canvas.persons if np.isfinite(person.emotions).all())
+            made.labels.update(CAER_S[first] for first in firsts)
+        samples = [_sample(output, canvas, size) for canvas in drawn]
+        dataset = finish("own", output, split, "caer_s", CAER_S, False, samples, Findings())
+        drafts = {"name": carried.name, "version": carried.model_version, "boxes": True, "emotions": True}
+        whole_file.write_text(output / f"{split}.json", own.dumps(replace(dataset, prefilled_by=drafts)))
     return made
 
 
-_DESCRIPTION = "canvases of real pictures; boxes and most faces by the carried networks, labels of faces by people"
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """A written canvas."""
+
+    name: str
+    persons: list[CanvasPerson]
+    """As a detector finds them."""
+    unknown: list[Array]
+    """Boxes of which nothing shall be learnt."""
+
+
+def _by_label(faces: Iterable[Face]) -> dict[str, list[Face]]:
+    sorted_: dict[str, list[Face]] = {}
+    for face in faces:
+        sorted_.setdefault(face.label, []).append(face)
+    return sorted_
+
+
+def _sample(output: Path, canvas: _Canvas, size: tuple[int, int]) -> Sample | None:
+    persons = [
+        Annotation(
+            canvas.name,
+            _box(person.box),
+            person.emotions,
+            weight=person.weight if np.isfinite(person.emotions).all() else 1.0,
+            face=person.face,
+            face_box=None if person.face_box is None else _box(person.face_box),
+        )
+        for person in canvas.persons
+    ]
+    crowds = [_box(box) for box in canvas.unknown]
+    path = output / canvas.name
+    return assemble(
+        canvas.name, path, persons, len(CAER_S), BoxKind.BODY, Findings(), exhaustive=True, crowds=crowds, size=size
+    )
+
+
+def _box(box: Array) -> Box:
+    left, top, right, bottom = (round(float(edge), 2) for edge in box)
+    return left, top, right, bottom
+
+
 _teachers: Teachers | None = None
+_material: Material | None = None
 
 
-def _begin() -> None:
+def _begin(material: Material | None) -> None:
     """In each process."""
-    global _teachers
-    _teachers = Teachers()
+    global _teachers, _material
+    _teachers, _material = Teachers(), material
 
 
 @contextmanager
-def _workers(processes: int) -> Iterator[Spread]:
+def _workers(processes: int, material: Material | None = None) -> Iterator[Spread]:
     """What maps a function over jobs, in their order, by so many processes; one process is this one."""
     if processes == 1:
-        _begin()
+        _begin(material)
         yield map
         return
     # A fork of a process in which threads run (OpenCV's, torch's) may hang.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(material,)) as pool:
         yield partial(pool.map, chunksize=_CHUNK)
 
 
@@ -178,7 +219,7 @@ def _look(
     for face in spread(_face, told, [labels[path.name] for path in told]):
         if isinstance(face, str):
             left_out[face] += 1
-        elif usable([face]):
+        elif usable(face):
             found.faces.append(face)
         else:
             left_out["faces turned away or with dark glasses"] += 1
@@ -202,22 +243,19 @@ def _face(path: Path, votes: Mapping[str, float]) -> Any:
         return "pictures that cannot be read"
 
 
-def _draw(
-    material: Material, size: tuple[int, int], seed: tuple[int, int], output: Path, index: int
-) -> tuple[str, list[CanvasPerson], list[Array]]:
-    """Write one canvas: its name, the persons as the robot would find them, and regions of which nothing is known."""
+def _draw(size: tuple[int, int], seed: tuple[int, int], output: Path, index: int) -> _Canvas:
+    """Write one canvas."""
     assert _teachers is not None
+    assert _material is not None
     random = np.random.default_rng([*seed, index])
-    canvas, persons = compose(material, *size, random)
+    pixels, persons = compose(_material, *size, random)
     name = f"{SPLITS[seed[1]]}/{index:06}.jpg"
     path = output / name
     path.parent.mkdir(exist_ok=True)
     quality = int(random.integers(60, 96))
-    _, encoded = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     path.write_bytes(encoded.tobytes())
-    seen = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
-    found, unknown = as_detected(persons, _teachers.persons(np.ascontiguousarray(seen), FOUND))
-    return name, found, unknown
+    return _Canvas(name, *as_detected(persons, _teachers.persons(image_files.read(path), FOUND)))
 
 
 def as_detected(persons: list[CanvasPerson], boxes: Array) -> tuple[list[CanvasPerson], list[Array]]:
@@ -229,8 +267,6 @@ def as_detected(persons: list[CanvasPerson], boxes: Array) -> tuple[list[CanvasP
     Returns:
         The persons, and the boxes of faces whose persons were not found: of these nothing shall be learnt.
     """
-    from dataclasses import replace
-
     if not persons:
         nothing = np.full(len(CAER_S), np.nan, np.float32)
         return [CanvasPerson(box, None, "none", nothing, 1.0) for box in boxes], []
@@ -248,25 +284,6 @@ def as_detected(persons: list[CanvasPerson], boxes: Array) -> tuple[list[CanvasP
         found.append(replace(person, box=box))
     left = [person.face_box for index, person in enumerate(persons) if index not in taken]
     return found, [box for box in left if box is not None]
-
-
-def _fields(person: CanvasPerson) -> dict[str, Any]:
-    fields: dict[str, Any] = {"bbox": _xywh(person.box)}
-    if person.face:
-        fields["face"] = person.face
-    if person.face_box is not None:
-        fields["face_box"] = _xywh(person.face_box)
-    if np.isfinite(person.emotions).all():
-        fields["emotions"] = {
-            label: round(float(belief), 4) for label, belief in zip(CAER_S, person.emotions, strict=True)
-        }
-        fields["weight"] = round(person.weight, 3)
-    return fields
-
-
-def _xywh(box: Array) -> list[float]:
-    left, top, right, bottom = (round(float(edge), 2) for edge in box)
-    return [left, top, round(right - left, 2), round(bottom - top, 2)]
 
 
 def _counted(counts: Counter[str]) -> str:

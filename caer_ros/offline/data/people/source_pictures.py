@@ -27,7 +27,7 @@ from caer_ros.recordings.annotations.sample import DatasetError
 from caer_ros.taxonomy import CAER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+CARRIED = "bootstrap"
+"""The bundle whose networks look at the pictures."""
 HUMAN = 0.85
-"""How much a label by people counts beside the networks' belief, which calls a third of the neutral faces negative."""
+"""How much a label by people counts; the rest is what the networks believe, which alone are poor teachers."""
 BELIEVED = 0.35
 """Weight of a face of which only the networks' belief is known."""
 PERSON = 0.4
@@ -123,7 +125,7 @@ class Teachers:
     """
 
     def __init__(self) -> None:
-        self.composed = Composed(read_bundle(find_bundle("bootstrap")), EngineSettings(device="cpu", threads=1))
+        self.composed = Composed(read_bundle(find_bundle(CARRIED)), EngineSettings(device="cpu", threads=1))
         rules = self.composed.bundle.faces
         assert rules is not None  # of every composed bundle
         self._sure = rules.face_score
@@ -134,7 +136,7 @@ class Teachers:
 
     def body(self, path: Path) -> Body:
         """The people of a picture. Raises DatasetError where it cannot be read."""
-        image = image_files.read(path)
+        image, _ = image_files.upright(path)
         boxes = self.persons(image)
         if not len(boxes):
             return Body(path, ())
@@ -155,7 +157,7 @@ class Teachers:
 
     def face(self, path: Path, votes: Mapping[str, float]) -> Face | None:
         """A close crop and what annotators said of it; None where no face is found. Raises DatasetError."""
-        image = image_files.read(path)
+        image, _ = image_files.upright(path)
         height, width = image.shape[:2]
         side = 1.4 * max(height, width)  # BlazeFace wants to see around a face
         x, y = width / 2, height / 2
@@ -222,14 +224,6 @@ def read_labels(file: Path) -> dict[str, dict[str, float]]:
     return told
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder and those below it, by name. Raises DatasetError where there is none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in image_files.SUFFIXES)
-    if not found:
-        raise DatasetError(f"{folder}: no picture ({', '.join(image_files.SUFFIXES)}) in it")
-    return found
-
-
-def usable(faces: Iterable[Face | None]) -> list[Face]:
-    """Those that were found, and look at the camera with open eyes."""
-    return [face for face in faces if face is not None and face.face.yaw <= STRAIGHT and face.face.eyes > DARK]
+def usable(face: Face) -> bool:
+    """Does it look at the camera with open eyes?"""
+    return face.face.yaw <= STRAIGHT and face.face.eyes > DARK

@@ -79,9 +79,3 @@ def test_labels_that_are_none_are_named(tmp_path, text, match):
     (tmp_path / "faces.csv").write_text(text)
     with pytest.raises(DatasetError, match=match):
         source_pictures.read_labels(tmp_path / "faces.csv")
-
-
-def test_a_folder_without_pictures_is_named(tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(DatasetError, match="no picture"):
-        source_pictures.pictures_in(tmp_path)

@@ -43,7 +43,7 @@ def test_takes_the_colours_of_where_it_comes_to():
 def test_a_face_beyond_the_edge_is_cut_off():
     canvas = np.zeros((60, 60, 3), np.uint8)
     crop = np.full((120, 120, 3), 200, np.uint8)
-    transplant.onto(canvas, FACE + 30, crop, FACE, light=0.0)
+    transplant.onto(canvas, FACE + 15, crop, FACE, light=0.0)
     transplant.onto(canvas, FACE + 500, crop, FACE)  # not there at all
     assert canvas[59, 59].max() > 100
     assert canvas[0, 0].max() == 0
