@@ -371,8 +371,8 @@ def _network(graph: SingleShotGraph) -> Run:
 
     def run(batch: Image) -> dict[str, Array]:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # in float32, as ONNX Runtime computes
-            outputs = single_shot.run(graph, batch)._asdict()
-        return {name: value.numpy() for name, value in outputs.items() if value is not None}
+            outputs = single_shot.run(graph, batch).present
+        return {name: value.numpy() for name, value in outputs.items()}
 
     return run
 

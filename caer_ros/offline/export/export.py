@@ -169,7 +169,7 @@ def outputs_of(graph: SingleShotGraph) -> list[str]:
     black = torch.zeros(1, *graph.typical, 3, dtype=torch.uint8, device=graph.mean.device)
     with torch.inference_mode():
         given: SingleShotOutput = graph(black)
-    return [name for name, value in given._asdict().items() if value is not None]
+    return list(given.present)
 
 
 class _Present(nn.Module):
@@ -180,7 +180,8 @@ class _Present(nn.Module):
         self.single_shot = graph  # "graph" is taken by torch.export
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(value for value in self.single_shot(images) if value is not None)
+        given: SingleShotOutput = self.single_shot(images)
+        return tuple(given.present.values())
 
 
 def _strip(message: Any) -> None:

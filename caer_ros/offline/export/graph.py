@@ -47,6 +47,11 @@ class SingleShotOutput(NamedTuple):
     attention: Tensor | None = None
     """[B,1,h,w] logits of faces, which weight the pixels of a box; only evaluation fetches them."""
 
+    @property
+    def present(self) -> dict[str, Tensor]:
+        """The outputs that the graph has, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
 
 class SingleShotGraph(nn.Module, ABC):
     """What the graphs of all networks share: the input, and how logits become probabilities.

@@ -147,8 +147,7 @@ def parity(
     slots = elsewhere = persons = lost = 0
     boxes, person_logits, emotion_logits, maps = (_Largest() for _ in range(4))
     for image in inputs:
-        answer = run(graph, image[None])._asdict()
-        expected = {name: value[0].numpy() for name, value in answer.items() if value is not None}
+        expected = {name: value[0].numpy() for name, value in run(graph, image[None]).present.items()}
         given = session.run(list(expected), {INPUT: image[None]})
         found = {name: value[0] for name, value in zip(expected, given, strict=True)}
         ours, theirs = (_slots(graph, values, image.shape[:2]) for values in (expected, found))
