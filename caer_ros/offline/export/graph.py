@@ -78,6 +78,8 @@ class SingleShotGraph(nn.Module, ABC):
     """Pixels of the input between two places where a person can be: how far off an equal answer can be."""
     multiple: ClassVar[int]
     """Pixels; the input's height and width are multiples of this."""
+    one_size: ClassVar[bool] = False
+    """Must the input have one size, whatever the image?"""
     smallest: ClassVar[int] = 0
     """Least height and width of an input whose size depends on the image."""
 
@@ -95,6 +97,8 @@ class SingleShotGraph(nn.Module, ABC):
         predictable: Sequence[bool] | None = None,
     ) -> None:
         super().__init__()
+        if self.one_size and resize.mode == "short_side":
+            raise ExportError(f'resize mode "{resize.mode}": a student has a fixed input size: stretch or letterbox')
         sides = (resize.multiple,) if resize.mode == "short_side" else resize.size
         if any(side % self.multiple or not side for side in sides):
             given = "x".join(map(str, sides))

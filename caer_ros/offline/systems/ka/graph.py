@@ -36,6 +36,7 @@ class StudentGraph(SingleShotGraph):
     pooling = "box_mean"
     stride = Student.stride
     multiple = 32
+    one_size = True
 
     def __init__(
         self,
@@ -45,8 +46,6 @@ class StudentGraph(SingleShotGraph):
         multi_label: bool,
         predictable: Sequence[bool] | None = None,
     ) -> None:
-        if resize.mode not in ("stretch", "letterbox"):
-            raise ExportError(f'resize mode "{resize.mode}": a student has a fixed input size: stretch or letterbox')
         super().__init__(student, resize, max_persons, multi_label, student.config.labels, predictable)
         height, width = resize.size
         cells = height * width // self.stride**2

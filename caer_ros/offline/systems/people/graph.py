@@ -38,6 +38,7 @@ class PeopleGraph(SingleShotGraph):
     judges_readability = True
     stride = STRIDE
     multiple = 32
+    one_size = True
 
     def __init__(
         self,
@@ -47,8 +48,6 @@ class PeopleGraph(SingleShotGraph):
         multi_label: bool,
         predictable: Sequence[bool] | None = None,
     ) -> None:
-        if resize.mode not in ("stretch", "letterbox"):
-            raise ExportError(f'resize mode "{resize.mode}": a student has a fixed input size: stretch or letterbox')
         super().__init__(student, resize, max_persons, multi_label, student.config.labels, predictable)
         if not 0 < max_persons <= detection.CANDIDATES:
             raise ExportError(f"max_persons {max_persons}: expected 1 to {detection.CANDIDATES}")
