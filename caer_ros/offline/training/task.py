@@ -45,7 +45,7 @@ class Task(nn.Module):
         """[B,3,H,W] uint8 to float of ImageNet's mean and standard deviation."""
         assert isinstance(self._mean, Tensor)
         assert isinstance(self._std, Tensor)
-        return (images.contiguous(memory_format=torch.channels_last) - self._mean) / self._std
+        return (images.contiguous(memory_format=torch.channels_last) - self._mean).div_(self._std)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is learnt, and for each group its part of the learning rate, "scale"."""

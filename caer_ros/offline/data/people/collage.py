@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
     Random = np.random.Generator
 
-LAYOUTS = ((1, 0.12), (2, 0.33), (3, 0.35), (4, 0.2))
+LAYOUTS = ((1, 0.13), (2, 0.22), (3, 0.25), (4, 0.2), (5, 0.2))
 """Tiles in a row and in a column, and how often."""
 EMPTY = 0.04
 """Part of the tiles that show a picture without people, where there are such pictures."""
-CLASSES = {"Neutral": 0.36, "Happy": 0.36, "Surprise": 0.12, "Sad": 0.05, "Anger": 0.06, "Disgust": 0.04, "Fear": 0.01}
+CLASSES = {"Neutral": 0.4, "Happy": 0.4, "Surprise": 0.08, "Sad": 0.04, "Anger": 0.04, "Disgust": 0.03, "Fear": 0.01}
 """How often a face of each label is put on a body; labels of which there is no face are left out."""
 TRANSPLANTED, COVERED, PRINTED = 0.8, 0.2, 0.03
 """Part of the faces that are replaced by labelled ones; that are hidden; part of the persons with a face in print."""
-READABLE_WIDTH, LEAST_WIDTH, SEEN_WIDTH = 15.0, 11.0, 7.0
+READABLE_WIDTH, LEAST_WIDTH, SEEN_WIDTH = 20.0, 16.0, 7.0
 """Pixels of a face's width on the canvas: readable from the first on, unreadable below the second, not to be seen as a
 face below the third."""
 FRONTAL, TURNED = 40.0, 52.0
@@ -45,7 +45,7 @@ REPLACED = 30.0
 """Degrees up to which a face can be replaced by another without a twist."""
 ANY = 0.15
 """Part of the pictures that are taken whether a face can be replaced or not."""
-BY_FACE, SMALLEST = 0.9, 13.0
+BY_FACE, SMALLEST = 0.9, 14.0
 """Part of the pictures that are scaled such that a face has a certain width: from the second, in pixels, to half of the
 tile, a small one as often as one twice as wide. The others are scaled by the body."""
 MOST_ENLARGED = 7.0

@@ -22,7 +22,7 @@ class PeopleModelConfig:
     """How maps become a person's scores: where a face may be counts most, or all of the box alike (KA's)."""
     widths: tuple[int, int] = (32, 64)
     """Channels of the branch at stride 4 and 8."""
-    blocks: tuple[int, int] = (1, 2)
+    blocks: tuple[int, int] = (1, 3)
     """Residual blocks of the branch at stride 4 and 8."""
 
 

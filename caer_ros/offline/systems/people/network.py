@@ -34,8 +34,8 @@ class PeopleConfig:
     """The detector sees the image so much smaller than the branch: of 640 pixels the 416 that it was trained with."""
     widths: tuple[int, int] = (32, 64)
     """Channels of the branch at stride 4 and 8."""
-    blocks: tuple[int, int] = (1, 2)
-    """Residual blocks of the branch at stride 4 and 8."""
+    blocks: tuple[int, int] = (1, 3)
+    """Residual blocks of the branch at stride 4 and 8; each of the latter looks twice as far as the one before."""
 
 
 class PeopleOutput(NamedTuple):
@@ -81,7 +81,7 @@ class PeopleStudent(nn.Module):
         self.down = _convolution(fine, coarse, 3, 2)
         self.trunk8 = _convolution(WIDTHS[8], coarse, 1)
         self.neck8 = _convolution(NECK_WIDTH, coarse, 1)
-        self.blocks8 = nn.Sequential(*(_Block(coarse, 1 + index % 2) for index in range(config.blocks[1])))
+        self.blocks8 = nn.Sequential(*(_Block(coarse, 2**index) for index in range(config.blocks[1])))
         self.maps = nn.Conv2d(coarse, config.labels + 2, 1)
         assert self.maps.bias is not None
         nn.init.zeros_(self.maps.bias)
@@ -99,10 +99,13 @@ class PeopleStudent(nn.Module):
             small = self._shrunk(images)
             features = self.detector.trunk(small)
             levels = self.detector.neck(features[1:])
-        seen = [side * self.config.trunk_scale for side in images.shape[-2:]]
-        fine = self._enlarged(self.trunk4(features[0]), seen, images, 4) + self.stem(images)
+            trunk4, trunk8, neck8 = (
+                self._seen(level, images, stride)
+                for level, stride in ((features[0], 4), (features[1], STRIDE), (levels[0], STRIDE))
+            )
+        fine = _enlarged(self.trunk4(trunk4), images, 4) + self.stem(images)
         fine = self.blocks4(F.relu(fine))
-        known = self._enlarged(self.trunk8(features[1]) + self.neck8(levels[0]), seen, images, STRIDE)
+        known = _enlarged(self.trunk8(trunk8) + self.neck8(neck8), images, STRIDE)
         maps = self.blocks8(F.relu(self.down(fine) + known))
         emotions, face, readable = self.maps(maps).split([self.config.labels, 1, 1], 1)
         return PeopleOutput(emotions, face, readable, levels)
@@ -113,11 +116,10 @@ class PeopleStudent(nn.Module):
         small = F.interpolate(images, (height, width), mode="bilinear")
         return F.pad(small, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
 
-    def _enlarged(self, features: Tensor, seen: list[float], images: Tensor, stride: int) -> Tensor:
-        """Features of the smaller image, without what was padded, at the branch's resolution."""
-        height, width = (round(side / stride) for side in seen)
-        size = images.shape[-2] // stride, images.shape[-1] // stride
-        return F.interpolate(features[..., :height, :width], size, mode="bilinear")
+    def _seen(self, features: Tensor, images: Tensor, stride: int) -> Tensor:
+        """Features of the smaller image without what was padded."""
+        height, width = (round(side * self.config.trunk_scale / stride) for side in images.shape[-2:])
+        return features[..., :height, :width]
 
     def detections(self, output: PeopleOutput) -> Detections:
         """The persons in the detector's cells; see ``detection.decode``."""
@@ -149,6 +151,11 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return F.relu(features + self.second(F.relu(self.first(features))))
+
+
+def _enlarged(features: Tensor, images: Tensor, stride: int) -> Tensor:
+    """Features of the smaller image at the branch's resolution."""
+    return F.interpolate(features, (images.shape[-2] // stride, images.shape[-1] // stride), mode="bilinear")
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
