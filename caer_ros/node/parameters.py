@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from caer_ros.perception.bundle.finding import DEFAULT
 from caer_ros.perception.pipeline import PipelineSettings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Parameter:
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("autostart", True, "Configure and activate at start. Set false where a lifecycle manager does it."),
-    Parameter("model", "bootstrap", "Model bundle: a name (see `caer models list`) or the path of its folder."),
+    Parameter("model", DEFAULT, "Model bundle: a name (see `caer models list`) or the path of its folder."),
     Parameter(
         "device",
         "auto",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caer_ros.cli.arguments import not_negative_number, positive
+from caer_ros.perception.bundle.finding import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limits", type=Path, metavar="FILE", help="YAML such as config/bag_bench.yaml")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there: one test case a limit")
-    parser.add_argument("--model", default="bootstrap", help="model bundle, a name or a path (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT, help="model bundle, a name or a path (default: %(default)s)")
     parser.add_argument(
         "--device", default="auto", help="where the model runs: auto, cpu, cuda:N, tensorrt:N (default: %(default)s)"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caer_ros.cli.arguments import whole
+from caer_ros.perception.bundle.finding import DEFAULT
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", type=whole, nargs="+", default=list(FRAMES), metavar="N", help="to score (default: 1000 3000 10000)"
     )
     parser.add_argument("--bag", type=Path, metavar="DIR", help="for the offline run (default: the demo bag)")
-    parser.add_argument("--model", default="bootstrap", metavar="BUNDLE", help="for it (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT, metavar="BUNDLE", help="for it (default: %(default)s)")
     parser.add_argument("--threads", type=whole, default=2, metavar="N", help="of its networks (default: %(default)s)")
     parser.add_argument("--runs", type=whole, default=3, metavar="N", help="of it; the median is taken (default: 3)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caer_ros.cli.arguments import positive, whole
+from caer_ros.perception.bundle.finding import DEFAULT
 
 if TYPE_CHECKING:
     import argparse
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=positive, metavar="HZ", help="images a second taken of each bag (default: all, 10)"
     )
-    parser.add_argument("--model", default="bootstrap", help="bundle: a name or a folder (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT, help="bundle: a name or a folder (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N, tensorrt:N (default: %(default)s)")
     parser.add_argument("--workers", type=whole, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, too")

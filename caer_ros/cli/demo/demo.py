@@ -25,6 +25,7 @@ from caer_ros.cli.console.node_process import NODE
 from caer_ros.cli.console.output_folder import Output
 from caer_ros.cli.console.processes import ProcessError
 from caer_ros.cli.demo.performance import DemoError, Scenario, perform
+from caer_ros.perception.bundle.finding import DEFAULT
 
 if TYPE_CHECKING:
     import argparse
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("output/demo"), metavar="DIR", help="output folder (default: %(default)s)"
     )
     parser.add_argument("--rate", type=positive, default=1.0, help="times real time (default: %(default)s)")
-    parser.add_argument("--model", default="bootstrap", help="model bundle, a name or a path (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT, help="model bundle, a name or a path (default: %(default)s)")
     parser.add_argument(
         "--device", default="auto", help="where the model runs: auto, cpu, cuda:N, tensorrt:N (default: %(default)s)"
     )
@@ -222,7 +223,7 @@ def command_line(args: argparse.Namespace) -> str:
     words = ["caer", "demo"]
     if args.bag is not None:
         words += ["--bag", str(args.bag)]
-    for name, usual in (("out", "output/demo"), ("rate", "1"), ("model", "bootstrap"), ("device", "auto")):
+    for name, usual in (("out", "output/demo"), ("rate", "1"), ("model", DEFAULT), ("device", "auto")):
         value = f"{args.rate:g}" if name == "rate" else str(getattr(args, name))
         words += [f"--{name}", value] if value != usual else []
     return shlex.join(words)

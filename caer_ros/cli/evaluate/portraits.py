@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from caer_ros.cli.arguments import not_negative, whole
 from caer_ros.cli.console.output_folder import Output
+from caer_ros.perception.bundle.finding import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes = "pictures of one standing person each, whose bodies and surroundings the portraits get"
     parser.add_argument("--scenes", type=Path, required=True, metavar="FOLDER", help=scenes)
     parser.add_argument(
-        "--model", action="append", metavar="NAME", help="a bundle, name or folder; several times (default: bootstrap)"
+        "--model", action="append", metavar="NAME", help=f"a bundle, name or folder; several times (default: {DEFAULT})"
     )
     parser.add_argument(
         "--sizes", type=sizes, default=(16, 24, 32, 48, 80), metavar="PX,…", help="of faces (default: 16,24,32,48,80)"
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         tuple(args.negatives),
     )
     portrait_run.check(setup)
-    models = portrait_run.load(args.model or ["bootstrap"], settings)
+    models = portrait_run.load(args.model or [DEFAULT], settings)
     folder = OUTPUT.prepare(args.output)
     sheet = Sheet()
     judged = portrait_run.run(setup, models, settings, sheet.show, _progress)

@@ -8,6 +8,9 @@ from pathlib import Path
 from caer_ros import share
 from caer_ros.perception.bundle.bundle import MANIFEST, BundleError
 
+DEFAULT = "bootstrap"
+"""The bundle that runs where none is named."""
+
 
 def find_bundle(name_or_path: str) -> Path:
     """The folder of a bundle.
