@@ -15,7 +15,8 @@ class PeopleModelConfig:
     trunk: str = "bootstrap"
     """The bundle, by name or path, whose person detector is the trunk. It stays as it is."""
     weights: str | None = None
-    """A checkpoint of such a student to go on from, such as on pictures of one's own; null: the branch is new."""
+    """A checkpoint of such a student to go on from, such as on pictures of one's own; it may have fewer blocks.
+    null: the branch is new."""
     trunk_scale: float = 0.65
     """The trunk sees the image so much smaller than the branch."""
     pooling: Literal["attention", "mean"] = "attention"

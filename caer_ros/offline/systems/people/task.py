@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -79,14 +80,18 @@ def build(config: PeopleTrainConfig, labels: int, multi_label: bool, initialise:
     if initialise:
         student.detector.load_state_dict(nanodet_of(config.model.trunk).state_dict())
         if config.model.weights is not None:
-            student.load_state_dict(_learnt(config.model.weights, student))
+            student.load_state_dict({**student.state_dict(), **_learnt(config.model.weights, student.config)})
     return PeopleTask(student, multi_label).to(memory_format=torch.channels_last)
 
 
-def _learnt(path: str, student: PeopleStudent) -> dict[str, Tensor]:
-    """The entries of a checkpoint's network. Raises CheckpointError and ConfigError."""
+def _learnt(path: str, wanted: PeopleConfig) -> dict[str, Tensor]:
+    """The entries of a checkpoint's network, all of which ``wanted`` has. Raises CheckpointError and ConfigError."""
     network, _ = checkpoint.load_network(path)
-    if not isinstance(network, PeopleStudent) or network.config != student.config:
+    if (
+        not isinstance(network, PeopleStudent)
+        or replace(network.config, blocks=wanted.blocks) != wanted
+        or any(there > here for there, here in zip(network.config.blocks, wanted.blocks, strict=True))
+    ):
         raise ConfigError(f"model.weights: {path} is of another network; give the fields of model as they were there")
     return network.state_dict()
 

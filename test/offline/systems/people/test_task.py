@@ -44,7 +44,7 @@ def batch():
 
 def test_learns_one_batch_by_heart_and_leaves_the_detector_alone(people, batch):
     before = {name: value.clone() for name, value in people.network.detector.state_dict().items()}
-    optimiser = torch.optim.AdamW(people.parameter_groups(), 5e-3)
+    optimiser = torch.optim.AdamW(people.parameter_groups(), 2e-2)
     people.train()
     totals = []
     for _ in range(25):
@@ -61,7 +61,7 @@ def test_learns_one_batch_by_heart_and_leaves_the_detector_alone(people, batch):
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
-def test_goes_on_from_a_checkpoint_of_the_same_network(tmp_path):
+def test_goes_on_from_a_checkpoint_of_the_same_network_or_of_one_with_fewer_blocks(tmp_path):
     learnt = task.build(CONFIG, labels=2, multi_label=False)
     torch.nn.init.constant_(learnt.network.maps.weight, 0.25)
     path = tmp_path / "last.ckpt"
@@ -73,9 +73,15 @@ def test_goes_on_from_a_checkpoint_of_the_same_network(tmp_path):
     checkpoint.save({"state_dict": state, "caer": plain_card(card)}, path)
     again = task.build(replace(CONFIG, model=replace(CONFIG.model, weights=str(path))), 2, multi_label=False)
     torch.testing.assert_close(again.network.state_dict(), learnt.network.state_dict())
-    wider = replace(CONFIG.model, weights=str(path), widths=(8, 16))
-    with pytest.raises(ConfigError, match=r"model.weights: .*last.ckpt is of another network"):
-        task.build(replace(CONFIG, model=wider), 2, multi_label=False)
+    deeper = replace(CONFIG.model, weights=str(path), blocks=(1, 3))
+    grown = task.build(replace(CONFIG, model=deeper), 2, multi_label=False)
+    image = torch.randn(1, 3, 96, 128)
+    for one, other in zip(grown.network.eval()(image)[:3], learnt.network.eval()(image)[:3], strict=True):
+        torch.testing.assert_close(one, other)  # new blocks change nothing
+    for another in ({"widths": (8, 16)}, {"blocks": (0, 0)}):
+        model = replace(CONFIG.model, weights=str(path), **another)
+        with pytest.raises(ConfigError, match=r"model.weights: .*last.ckpt is of another network"):
+            task.build(replace(CONFIG, model=model), 2, multi_label=False)
 
 
 def test_counts_only_what_is_known(people, batch):
