@@ -72,6 +72,11 @@ COMMANDS = (
         "caer_ros.cli.evaluate.portraits",
         "labels of neutral and smiling people by size, group and cover",
     ),
+    Command(
+        ("evaluate", "readability"),
+        "caer_ros.cli.evaluate.readability",
+        "from when on somebody can be read, and a label is certain",
+    ),
     Command(("evaluate", "bag"), "caer_ros.cli.evaluate.bag", "what a robot perceived, from its recordings"),
     Command(
         ("evaluate", "compare"),
