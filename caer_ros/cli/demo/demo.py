@@ -25,7 +25,8 @@ from caer_ros.cli.console.node_process import NODE
 from caer_ros.cli.console.output_folder import Output
 from caer_ros.cli.console.processes import ProcessError
 from caer_ros.cli.demo.performance import DemoError, Scenario, perform
-from caer_ros.perception.bundle.finding import DEFAULT
+from caer_ros.perception.bundle.finding import DEFAULT, find_bundle
+from caer_ros.perception.bundle.reading import read_bundle
 
 if TYPE_CHECKING:
     import argparse
@@ -44,6 +45,11 @@ MESSAGES = "messages"
 OURS = {MARKER, "index.html", "summary.json", "video.webm", "video.mp4", "pictures", MESSAGES, "logs"}
 """What is in an output folder, and nothing else: only then is it replaced."""
 
+KINDS = {
+    "single_shot": "one pass of one network finds and reads everybody",
+    "composed": "networks one after the other, the last ones for each person",
+}
+"""What the kinds of bundles are, in words."""
 THUMBNAIL, PORTRAIT = 640, 184
 """Largest width in pixels of the pictures on the page."""
 
@@ -191,10 +197,13 @@ def facts(scenario: Scenario, args: argparse.Namespace, takings: Takings) -> dic
     from caer_ros.cli.console import machine
 
     here = machine.describe()
+    kind = read_bundle(find_bundle(args.model)).kind
     model = {"name": takings.status.model_id, "version (sha256)": takings.status.model_version}
+    model["kind"] = f"{kind}: {KINDS[kind]}"
     if labels := takings.labels:
+        told = [label for label, predictable in zip(labels.labels, labels.predictable, strict=True) if predictable]
         model |= {
-            "labels": f"{', '.join(labels.labels)} ({labels.label_set})",
+            "labels": f"{', '.join(told)} ({labels.label_set})",
             "licence": labels.licence,
             "commercial use": "allowed" if labels.commercial_use else "not known to be allowed",
         }

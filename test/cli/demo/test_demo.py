@@ -173,6 +173,7 @@ def test_a_single_shot_model_on_a_bag_that_carries_its_own_truth(tmp_path):
     assert (person["name"], person["status"], person["emotion"]) == ("Surprise_1-1", "OK", "Fear")
     assert person["scores"]["Fear"] == pytest.approx(0.86, abs=1e-3)
     assert said["detection_and_identity"]["precision"] == said["detection_and_identity"]["recall"] == 1.0
+    assert said["facts"]["Model"]["kind"] == "single_shot: one pass of one network finds and reads everybody"
     assert said["facts"]["Model"]["labels"] == f"{', '.join(HECO)} (heco)"
     assert "pictures/Surprise_1-1.jpg" in said["files"]
     page = (out / "index.html").read_text()
