@@ -25,8 +25,7 @@ from caer_ros.cli.console.node_process import NODE
 from caer_ros.cli.console.output_folder import Output
 from caer_ros.cli.console.processes import ProcessError
 from caer_ros.cli.demo.performance import DemoError, Scenario, perform
-from caer_ros.perception.bundle.finding import DEFAULT, find_bundle
-from caer_ros.perception.bundle.reading import read_bundle
+from caer_ros.perception.bundle.finding import DEFAULT
 
 if TYPE_CHECKING:
     import argparse
@@ -195,6 +194,8 @@ def accuracy_of(truth: Truth, recorded: Path) -> tuple[Accuracy | None, str]:
 def facts(scenario: Scenario, args: argparse.Namespace, takings: Takings) -> dict[str, dict[str, str]]:
     """What ran, on what, and how to run it again."""
     from caer_ros.cli.console import machine
+    from caer_ros.perception.bundle.finding import find_bundle
+    from caer_ros.perception.bundle.reading import read_bundle
 
     here = machine.describe()
     kind = read_bundle(find_bundle(args.model)).kind

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caer_ros.cli.arguments import part, whole
-from caer_ros.plain_data import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -46,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from caer_ros.perception.bundle.reading import read_bundle
     from caer_ros.perception.engine import EngineSettings
     from caer_ros.perception.predictors.single_shot import SingleShot
+    from caer_ros.plain_data import plain
     from caer_ros.recordings import whole_file
 
     bundle = read_bundle(find_bundle(args.model))
